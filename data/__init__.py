@@ -1,0 +1,1 @@
+"""Files of domain names to normalised, de-duplicated, split and encoded arrays."""

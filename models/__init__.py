@@ -1,0 +1,1 @@
+"""The network, its trainer, its checkpoints and the classifier that answers with probabilities."""

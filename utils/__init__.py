@@ -1,0 +1,1 @@
+"""Configuration, evaluation and figures."""
