@@ -1,0 +1,103 @@
+"""From what people paste and logs hold to the bare host: wrappers, defanging, URLs, ports.
+
+The host comes out as written: upper case, Unicode and a trailing dot are `domain_name`'s business.
+URLs are read as browsers read them (https://url.spec.whatwg.org/), where a backslash is a slash and the
+user name ends at the last "@", because that is where a victim's browser would go.
+"""
+
+import re
+
+from data.rejection import Rejected, quote
+
+_QUOTES = "\"'`´‘’‚“”„‹›«»<>"
+# A byte-order mark, zero-width characters and direction marks come along when people copy from documents.
+_INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+_BEFORE = _WHITE_SPACE + _INVISIBLE + _QUOTES
+_AFTER = _BEFORE + ",;"
+# Full-width ASCII, the ideographic full stops and the ideographic space.
+_TO_ASCII = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3002: ".", 0xFF61: ".", 0x3000: " "}
+
+_DEFANGED = re.compile(r"[\[({]\s*([.:/@]|:?//|:/|dot|at)\s*[\])}]", re.IGNORECASE)
+_DEFANGED_WORDS = {"dot": ".", "at": "@"}
+# Schemes of the web, also as hxxp and h**p, may stand before any number of slashes, as in browsers; any other
+# scheme before exactly two. Slashes may be backslashes, or escaped by one as in JSON.
+_SLASHES = r"(?:\\?/|\\)"
+_URL_START = re.compile(
+    rf"(?:h[tx*]{{2}}ps?|ftps?|wss?):{_SLASHES}*|(?:[a-z][a-z0-9+.*-]*:)?{_SLASHES}{{2}}", re.IGNORECASE
+)
+_ESCAPED_DOT = re.compile(r"\\+\.")
+_BARE_DOT = re.compile(r"(?<!\\)\.")
+_PORT = re.compile(r"[0-9]{0,5}")
+_MAX_PORT = 65_535
+
+
+def extract_host(text: str) -> str | Rejected:
+    """Return the host that `text` names, or why it names none.
+
+    Parameters
+    ----------
+    text
+        A name, `host:port/path`, a URL, any of them defanged or between quotes. The work is linear in its
+        length; the caller limits that.
+    """
+    if not text.isascii():
+        text = text.translate(_TO_ASCII)
+    text = _refang(text.lstrip(_BEFORE).rstrip(_AFTER))
+    if text[:7].lower() == "mailto:":
+        return Rejected("email_address", f"{quote(text)} is an e-mail address, not a domain name")
+    start = _URL_START.match(text)
+    authority = _authority(text[start.end() :] if start else text)
+    if "@" in authority:
+        if not start:
+            return Rejected("email_address", f"{quote(authority)} is an e-mail address, not a domain name")
+        authority = authority.rpartition("@")[2]
+    if authority.startswith("[") or authority.count(":") > 1:
+        return _reject_ipv6(authority)
+    host, _, port = authority.partition(":")
+    if port and not (_PORT.fullmatch(port) and int(port) <= _MAX_PORT):
+        return Rejected("bad_syntax", f"{quote(port)} after the colon is no port number")
+    if not host:
+        return Rejected("empty", "no host name in the text")
+    return _percent_decoded(host) if "%" in host else host
+
+
+def _refang(text: str) -> str:
+    """Undo `[.]`, `(dot)`, `[:]`, `[://]`, `[@]` and the half-open `[.` and `.]`."""
+    if "[" not in text and "(" not in text and "{" not in text:
+        return text
+    text = _DEFANGED.sub(lambda match: _DEFANGED_WORDS.get(match[1].lower(), match[1]), text)
+    return text.replace("[.", ".").replace(".]", ".")
+
+
+def _authority(text: str) -> str:
+    """Cut path, query and fragment off.
+
+    `\\.` is a dot of a regular expression only where every dot is so written. Else the backslash starts the
+    path: a browser takes `https://evil.com\\.google.com` to evil.com.
+    """
+    authority = re.split(r"[/?#]", text, maxsplit=1)[0]
+    if "\\" not in authority:
+        return authority
+    if _ESCAPED_DOT.search(authority) and not _BARE_DOT.search(authority):
+        authority = _ESCAPED_DOT.sub(".", authority)
+    return authority.partition("\\")[0]
+
+
+def _reject_ipv6(authority: str) -> Rejected:
+    """Return the rejection of a host with brackets or several colons: IPv6, or nothing at all."""
+    from ipaddress import AddressValueError, IPv6Address
+
+    bracketed = re.fullmatch(r"\[([^\]]*)\](?::[0-9]*)?", authority)
+    try:
+        IPv6Address(bracketed[1] if bracketed else authority)
+    except AddressValueError:
+        return Rejected("bad_syntax", f"{quote(authority)} is neither a domain name nor an IPv6 address")
+    return Rejected("ip_address", f"{quote(authority)} is an IPv6 address")
+
+
+def _percent_decoded(host: str) -> str:
+    """Undo %-encoding, which browsers allow in a host; bytes that are no UTF-8 become U+FFFD."""
+    from urllib.parse import unquote
+
+    return unquote(host)
