@@ -22,7 +22,6 @@ _MAX_HOST_LENGTH = 1_024  # as written: zero-width characters may make it longer
 
 # The normal form but for the top-level domain, "xn--" and the length. Nearly every row of a data set passes.
 _CLEAN_NAME = re.compile(r"(?!www\.)(?:[a-z0-9_-]{1,63}\.)+([a-z0-9-]{1,63})").fullmatch
-_LABEL = re.compile(r"[a-z0-9_-]+").fullmatch
 _NO_LABEL_CHARACTER = re.compile(r"[^a-z0-9_\x80-\U0010ffff-]").search
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*").fullmatch
 
@@ -131,15 +130,14 @@ def _without_prefixes(name: str) -> str:
 
 
 def _map_unicode(text: str) -> str | None:
-    """Return the UTS 46 mapping of `text` in NFC, repeated until stable; None for forbidden characters."""
+    """Return the UTS 46 mapping of `text` in NFC; None where it holds a forbidden character."""
     from idna import IDNAError, uts46_remap
 
     try:
-        while (mapped := uts46_remap(text, std3_rules=False)) != text:
-            text = mapped
+        # STD3 rules would forbid underscores; `_NO_LABEL_CHARACTER` refuses the rest of what they forbid.
+        return uts46_remap(text, std3_rules=False)
     except IDNAError:
         return None
-    return mapped
 
 
 @lru_cache(maxsize=4_096)

@@ -26,7 +26,7 @@ _SLASHES = r"(?:\\?/|\\)"
 _URL_START = re.compile(
     rf"(?:h[tx*]{{2}}ps?|ftps?|wss?):{_SLASHES}*|(?:[a-z][a-z0-9+.*-]*:)?{_SLASHES}{{2}}", re.IGNORECASE
 )
-_ESCAPED_DOT = re.compile(r"\\+\.")
+_ESCAPED_DOT = re.compile(r"(?<!\\)\\++\.")  # anchored at the first backslash: linear on a long run of them
 _BARE_DOT = re.compile(r"(?<!\\)\.")
 _PORT = re.compile(r"[0-9]{0,5}")
 _MAX_PORT = 65_535
