@@ -1,0 +1,122 @@
+"""The arrays of a data set: what one file yields, and many files put together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.name_table import NameTable
+
+UNKNOWN_DAY = -1  # a name without a date
+NO_WORD = ""  # a name without a source or a family
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileNames:
+    """What one file yields: its names, normalised, in the order of the file.
+
+    Attributes
+    ----------
+    names
+        N normalised names; the same name may stand more than once.
+    hashes, groups
+        (N,) uint64, a stable hash of the name and of its registered domain.
+    days
+        (N,) int32, `sourced_on` as days since 1970-01-01, or UNKNOWN_DAY.
+    sources, families
+        (N,) uint16, places in `words`.
+    words
+        The distinct values of `source` and `malware`; place 0 is the empty word.
+    num_records
+        Rows read, N and the dropped ones together.
+    drops
+        Reason → how many rows were no domain name.
+    """
+
+    names: NameTable
+    hashes: np.ndarray
+    groups: np.ndarray
+    days: np.ndarray
+    sources: np.ndarray
+    families: np.ndarray
+    words: list[str]
+    num_records: int
+    drops: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledDomains:
+    """Names with their classes; all arrays have one entry a name.
+
+    Attributes
+    ----------
+    domains
+        N normalised names, each once.
+    labels
+        (N,) int64, place in `classes`.
+    groups
+        (N,) uint64, a stable hash of the registered domain: what splits and intervals go by.
+    hashes
+        (N,) uint64, a stable hash of the name.
+    days
+        (N,) int32, days since 1970-01-01, or UNKNOWN_DAY.
+    sources, families
+        (N,) uint16, places in `words`. Never a model input: they give the class away.
+    classes
+        Class names.
+    words
+        The distinct sources and families.
+    """
+
+    domains: NameTable
+    labels: np.ndarray
+    groups: np.ndarray
+    hashes: np.ndarray
+    days: np.ndarray
+    sources: np.ndarray
+    families: np.ndarray
+    classes: tuple[str, ...]
+    words: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> "LabelledDomains":
+        """Return the names at row numbers `rows`, in that order."""
+        return LabelledDomains(
+            domains=self.domains.take(rows),
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            hashes=self.hashes[rows],
+            days=self.days[rows],
+            sources=self.sources[rows],
+            families=self.families[rows],
+            classes=self.classes,
+            words=self.words,
+        )
+
+    def family_names(self) -> np.ndarray:
+        """Return each name's family, (N,) object, None where unknown."""
+        return np.array([word or None for word in self.words], dtype=object)[self.families]
+
+    def counts(self) -> dict[str, int]:
+        """Return class name → number of names."""
+        numbers = np.bincount(self.labels, minlength=len(self.classes))
+        return dict(zip(self.classes, numbers.tolist(), strict=True))
+
+
+def join_files(files: list[FileNames], labels: list[int], classes: tuple[str, ...]) -> LabelledDomains:
+    """Put files one after the other; file i has class number `labels[i]`."""
+    words = [NO_WORD, *dict.fromkeys(word for file in files for word in file.words if word != NO_WORD)]
+    place = {word: number for number, word in enumerate(words)}
+    translation = [np.array([place[word] for word in file.words], dtype=np.uint16) for file in files]
+    return LabelledDomains(
+        domains=NameTable.concatenate([file.names for file in files]),
+        labels=np.repeat(np.array(labels, dtype=np.int64), [len(file.names) for file in files]),
+        groups=np.concatenate([file.groups for file in files]),
+        hashes=np.concatenate([file.hashes for file in files]),
+        days=np.concatenate([file.days for file in files]),
+        sources=np.concatenate([t[file.sources] for t, file in zip(translation, files, strict=True)]),
+        families=np.concatenate([t[file.families] for t, file in zip(translation, files, strict=True)]),
+        classes=classes,
+        words=words,
+    )

@@ -1,0 +1,148 @@
+"""Files to a data set: normalised, each name once, no name under two classes, capped; and class weights.
+
+    data = load_parts(config.data)      # data.parts["train"] is a LabelledDomains; data.drops: reason → count
+
+What a domain name is says `data/domain_name.py`; who is in which part says `data/split.py`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.data_loader import SourceFile, resolve_sources
+from data.domain_name import Rejected, normalize_domain
+from data.file_gathering import gather_file
+from data.fingerprint import fingerprint
+from data.labelled_domains import FileNames, LabelledDomains, join_files
+from data.split import split_dataset, unit_interval
+from utils.config import DataConfig
+from utils.errors import DataError
+
+__all__ = [
+    "PreparedData",
+    "Rejected",
+    "class_weights",
+    "combine",
+    "load_parts",
+    "normalize_domain",
+]
+
+DUPLICATE = "duplicate"
+CONFLICT = "in_two_classes"
+OVER_CAP = "over_class_cap"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """What training needs: the parts, and what became of the rest.
+
+    Attributes
+    ----------
+    parts
+        "train", "validation", "test" → names. Each part has names of every class.
+    drops
+        Reason → number of rows that were not used.
+    fingerprints
+        What identifies each source file.
+    """
+
+    parts: dict[str, LabelledDomains]
+    drops: dict[str, int]
+    fingerprints: list[dict]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return part → class → number of names."""
+        return {name: part.counts() for name, part in self.parts.items()}
+
+
+def load_parts(config: DataConfig) -> PreparedData:
+    """Read, clean and split all sources.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, or a part lacks a class.
+    """
+    files = resolve_sources(Path(config.root), config.sources)
+    gathered = [gather_file(file.path, file.format) for file in files]
+    dataset, drops = combine(files, gathered, config)
+    split = split_dataset(dataset, config)
+    parts = {name: dataset.take(rows) for name, rows in split.parts().items()}
+    for name, part in parts.items():
+        absent = [label for label, count in part.counts().items() if not count]
+        if absent:
+            raise DataError(
+                Path(config.root),
+                f"the {name} part has no names of the class {', '.join(absent)} ({len(dataset):,} names in all): "
+                "give more names, or change data.seed or the fractions",
+            )
+    return PreparedData(parts, drops, [fingerprint(file.path) for file in files])
+
+
+def combine(
+    files: list[SourceFile], gathered: list[FileNames], config: DataConfig
+) -> tuple[LabelledDomains, dict[str, int]]:
+    """Put the files' names together: duplicates once, conflicts out, classes capped."""
+    drops = sum((Counter(names.drops) for names in gathered), Counter())
+    labels = [config.classes.index(file.label) for file in files]
+    dataset = join_files(gathered, labels, config.classes)
+    rows, duplicates, conflicts = _distinct_rows(dataset.hashes, dataset.labels)
+    drops[DUPLICATE], drops[CONFLICT] = duplicates, conflicts
+    kept = _cap_classes(dataset, rows, config)
+    drops[OVER_CAP] = len(rows) - len(kept)
+    dataset = dataset.take(kept)
+    for name, count in dataset.counts().items():
+        if not count:
+            where = ", ".join(str(file.path) for file in files if file.label == name)
+            raise DataError(where, f"no usable name of the class '{name}' is left; dropped: {dict(drops)}")
+    return dataset, {reason: count for reason, count in sorted(drops.items()) if count}
+
+
+def class_weights(labels: np.ndarray, classes: Sequence[str], mode: str | Mapping[str, float]) -> np.ndarray:
+    """Return the weight of each class in the training loss, (K,) float32.
+
+    Parameters
+    ----------
+    mode
+        "balanced": N / (K · n_k), so that every class has the same sum of weights (King, Zeng 2001);
+        "sqrt": its square root, half-way to "none"; or class name → weight.
+    """
+    if isinstance(mode, Mapping):
+        return np.array([mode[name] for name in classes], dtype=np.float32)
+    if mode == "none":
+        return np.ones(len(classes), dtype=np.float32)
+    balanced = len(labels) / (len(classes) * np.bincount(labels, minlength=len(classes)))
+    return (balanced if mode == "balanced" else np.sqrt(balanced)).astype(np.float32)
+
+
+def _distinct_rows(hashes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Return the rows to keep, ascending, and how many were duplicates and how many in two classes."""
+    order = np.argsort(hashes, kind="stable")  # among equal names the first of the input comes first
+    starts = np.flatnonzero(np.r_[True, hashes[order][1:] != hashes[order][:-1]]) if len(order) else order
+    if not len(starts):
+        return starts, 0, 0
+    sizes = np.diff(np.r_[starts, len(order)])
+    lowest = np.minimum.reduceat(labels[order], starts)
+    highest = np.maximum.reduceat(labels[order], starts)
+    agrees = lowest == highest
+    conflicts = int(sizes[~agrees].sum())
+    duplicates = int((sizes[agrees] - 1).sum())
+    return np.sort(order[starts[agrees]]), duplicates, conflicts
+
+
+def _cap_classes(dataset: LabelledDomains, rows: np.ndarray, config: DataConfig) -> np.ndarray:
+    """Keep at most `max_per_class` rows of each class: those with the smallest hash of name and seed.
+
+    That is a uniform sample of the whole input, whatever its order, and the same on every machine.
+    """
+    if config.max_per_class is None:
+        return rows
+    place = unit_interval(dataset.hashes[rows], config.seed + 1)  # not the numbers that the split goes by
+    order = rows[np.argsort(place, kind="stable")]
+    labels = dataset.labels[order]
+    return np.sort(
+        np.concatenate([order[labels == k][: config.max_per_class] for k in range(len(config.classes))])
+    )

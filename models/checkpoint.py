@@ -1,0 +1,217 @@
+"""The only file that knows the `.pt` format: what a checkpoint holds, how it is written, what is refused.
+
+A checkpoint is a dictionary of builtins and tensors, so `torch.load(path, weights_only=True)` reads it, and
+it holds all that prediction needs. Nothing in a file is ever executed, and no memory is taken on a file's
+word: sizes are compared with the file's own before a tensor is made.
+"""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data.feature_engineering import ALPHABET, NUM_CODES
+from models.cnn_lstm_model import CNN_LSTM_Model
+from utils.config import Config, as_config
+from utils.errors import CheckpointError, ConfigError
+from utils.files import atomic_path
+
+FORMAT = "malicious-domain-classifier"
+FORMAT_VERSION = 1
+
+# key → type; a checkpoint without one of them is none of ours
+_REQUIRED = {
+    "model_state_dict": Mapping,
+    "config": Mapping,
+    "history": Mapping,
+    "classes": Sequence,
+    "benign_class": str,
+    "alphabet": str,
+    "max_length": int,
+    "temperature": float,
+    "thresholds": Mapping,
+    "prior": Mapping,
+    "metadata": Mapping,
+}
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """A model and what prediction needs to know.
+
+    Attributes
+    ----------
+    model_state_dict
+        Parameter name → tensor.
+    config
+        The configuration of the run.
+    history
+        Column → one number an epoch.
+    classes
+        Class names in the order of the logits.
+    benign_class
+        Which of them is harmless.
+    temperature
+        What the logits are divided by before the softmax.
+    thresholds
+        False-positive rate ("0.01") → the score 1 − P(benign) at and above which a name is flagged, or None
+        where validation had too few benign names to tell.
+    prior
+        The class shares to which the probabilities refer.
+    metadata
+        Where the weights come from: versions, seed, data fingerprints, command.
+    trainer_state
+        What `ModelTrainer.load_state_dict` takes; only in `last.pt`.
+    """
+
+    model_state_dict: Mapping[str, Tensor]
+    config: Config
+    history: Mapping[str, list[float]]
+    classes: tuple[str, ...]
+    benign_class: str
+    temperature: float = 1.0
+    thresholds: Mapping[str, float | None] = field(default_factory=dict)
+    prior: Mapping[str, float] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    alphabet: str = ALPHABET
+    max_length: int = 64
+    trainer_state: Mapping[str, Any] | None = None
+
+    def build_model(self) -> CNN_LSTM_Model:
+        """Return the model with these weights, in evaluation mode, on the CPU.
+
+        Raises
+        ------
+        CheckpointError
+            The weights do not fit the configuration in the same file.
+        """
+        with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
+            model = CNN_LSTM_Model(NUM_CODES, len(self.classes), self.config)
+        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
+        found = {name: (tensor.shape, tensor.dtype) for name, tensor in self.model_state_dict.items()}
+        if expected != found:
+            wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+            raise CheckpointError(f"the weights do not fit the model's configuration: {', '.join(wrong[:4])}")
+        model.load_state_dict({n: t.contiguous() for n, t in self.model_state_dict.items()}, assign=True)
+        return model.eval()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the file at `path` is the old one or the new one, never a part of one.
+
+    Raises
+    ------
+    CheckpointError
+        The file system refuses: read-only, full, no such folder.
+    """
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "model_state_dict": dict(checkpoint.model_state_dict),
+        "config": checkpoint.config.to_dict(),
+        "history": dict(checkpoint.history),
+        "classes": list(checkpoint.classes),
+        "benign_class": checkpoint.benign_class,
+        "alphabet": checkpoint.alphabet,
+        "max_length": checkpoint.max_length,
+        "temperature": checkpoint.temperature,
+        "thresholds": dict(checkpoint.thresholds),
+        "prior": dict(checkpoint.prior),
+        "metadata": dict(checkpoint.metadata),
+    }
+    if checkpoint.trainer_state is not None:
+        content["trainer_state"] = checkpoint.trainer_state
+    try:
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise CheckpointError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a checkpoint without executing anything in it.
+
+    Raises
+    ------
+    CheckpointError
+        No such file, not a checkpoint, damaged, of a newer format, or it does not hold together.
+    """
+    path = Path(path)
+    _refuse_bad_container(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - a hostile pickle can make torch raise anything
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{path}: refused: not a plain dictionary of tensors and builtins ({reason})"
+        ) from None
+    try:
+        return _checked(content)
+    except (CheckpointError, ConfigError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def _refuse_bad_container(path: Path) -> None:
+    """Let through only what `torch.save` writes: a zip file whose entries are stored, not compressed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            size = path.stat().st_size
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint{_neighbours(path)}") from None
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        what = "a folder" if path.is_dir() else "damaged, cut short, or no PyTorch checkpoint"
+        raise CheckpointError(f"{path}: {what} ({error})") from None
+    if any(e.compress_type != zipfile.ZIP_STORED or e.file_size > size for e in entries):
+        raise CheckpointError(f"{path}: refused: holds compressed entries, which no checkpoint has")
+    if sum(e.file_size for e in entries) > size:
+        raise CheckpointError(f"{path}: refused: its entries claim more bytes than the file has")
+
+
+def _checked(content: Any) -> Checkpoint:
+    """Return the checkpoint in `content`, or say what is wrong with it."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"not a checkpoint of this project: the entry 'format' is not '{FORMAT}'")
+    version = content.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise CheckpointError(f"has no valid format version. Got {version!r}")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"has format version {version}; this program reads up to {FORMAT_VERSION}: update it"
+        )
+    for key, kind in _REQUIRED.items():
+        if not isinstance(content.get(key), kind):
+            raise CheckpointError(f"the entry '{key}' is missing or no {kind.__name__.lower()}")
+    if content["alphabet"] != ALPHABET:
+        raise CheckpointError("its alphabet is not this program's: the weights would mean other characters")
+    classes = tuple(content["classes"])
+    if (
+        len(classes) < 2
+        or not all(isinstance(c, str) for c in classes)
+        or content["benign_class"] not in classes
+    ):
+        raise CheckpointError(f"its class names make no sense: {classes!r}")
+    if not 0 < content["temperature"] < float("inf") or not 1 <= content["max_length"] <= 253:
+        raise CheckpointError("its temperature or its length is out of range")
+    for name, tensor in content["model_state_dict"].items():
+        if (
+            not isinstance(tensor, Tensor)
+            or tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes()
+        ):
+            raise CheckpointError(f"the weight '{name}' is no tensor, or claims more bytes than it has")
+    return Checkpoint(
+        config=as_config(content["config"]),
+        classes=classes,
+        trainer_state=content.get("trainer_state"),
+        **{key: content[key] for key in _REQUIRED if key not in ("config", "classes")},
+    )
+
+
+def _neighbours(path: Path) -> str:
+    """Name the checkpoints that are there, for the message about the one that is not."""
+    names = sorted(p.name for p in path.parent.glob("*.pt")) if path.parent.is_dir() else []
+    return f"; in {path.parent} there are: {', '.join(names[:10])}" if names else ""

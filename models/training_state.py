@@ -1,0 +1,132 @@
+"""What a training remembers besides the weights: running sums, the best weights, the random states."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from utils.config import STOPPING_METRICS
+
+_NO_BAD_STEP = 2**62
+
+
+class EpochSums:
+    """Running sums over the samples of an epoch.
+
+    They stay on the device, so that no step waits for the host, and they are sums over names, not
+    averages over batches: a smaller last batch counts for what it is.
+    """
+
+    def __init__(self) -> None:
+        self.loss_sum: Tensor | float = 0.0
+        self.weight_sum: Tensor | float = 0.0
+        self.correct: Tensor | int = 0
+        self.count = 0
+        self.bad_step: Tensor | int = _NO_BAD_STEP
+
+    def add(self, loss_sum: Tensor, weight_sum: Tensor, correct: Tensor, count: int) -> None:
+        """Add a batch: its summed loss, its summed class weights, its hits and its size."""
+        dtype = _sum_dtype(loss_sum.device)
+        self.loss_sum = self.loss_sum + loss_sum.to(dtype)
+        self.weight_sum = self.weight_sum + weight_sum.to(dtype)
+        self.correct = self.correct + correct
+        self.count += count
+
+    def note_bad_step(self, step: int, is_finite: Tensor) -> None:
+        """Remember the first step whose loss or gradient was not finite, without waiting for the device."""
+        if not isinstance(self.bad_step, Tensor):
+            self.bad_step = torch.tensor(self.bad_step, device=is_finite.device)
+        self.bad_step = torch.where(is_finite, self.bad_step, self.bad_step.clamp(max=step))
+
+    def first_bad_step(self) -> int | None:
+        """Return that step, or None; this waits for the device."""
+        step = int(self.bad_step)
+        return None if step == _NO_BAD_STEP else step
+
+    def loss(self) -> float:
+        """Return the weighted mean loss so far; this waits for the device."""
+        return float(self.loss_sum) / max(float(self.weight_sum), 1e-12)
+
+    def averages(self) -> dict[str, float]:
+        """Return the epoch's columns of the history."""
+        return {"loss": self.loss(), "accuracy": int(self.correct) / max(self.count, 1)}
+
+    def state_dict(self) -> dict[str, float | int]:
+        """Return the sums as numbers."""
+        return {
+            "loss_sum": float(self.loss_sum),
+            "weight_sum": float(self.weight_sum),
+            "correct": int(self.correct),
+            "count": self.count,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], device: torch.device) -> "EpochSums":
+        """Rebuild the sums on `device`."""
+        sums = cls()
+        if state["count"]:
+            dtype = _sum_dtype(device)
+            sums.loss_sum = torch.tensor(state["loss_sum"], dtype=dtype, device=device)
+            sums.weight_sum = torch.tensor(state["weight_sum"], dtype=dtype, device=device)
+            sums.correct = torch.tensor(state["correct"], device=device)
+            sums.count = state["count"]
+        return sums
+
+
+def _sum_dtype(device: torch.device) -> torch.dtype:
+    """Double precision wherever the device has it; Apple GPUs do not."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+class BestWeights:
+    """The weights of the best epoch, and how long ago it was."""
+
+    def __init__(self, metric: str, min_delta: float) -> None:
+        self.metric = metric
+        self.min_delta = min_delta
+        self.value: float | None = None
+        self.epoch: int | None = None
+        self.epochs_without = 0
+        self.state: dict[str, Tensor] | None = None
+
+    def update(self, value: float, epoch: int, model: nn.Module) -> bool:
+        """Take the weights when `value` is better than the best by more than `min_delta`."""
+        gain = 0.0 if self.value is None else value - self.value
+        if STOPPING_METRICS[self.metric] == "min":
+            gain = -gain
+        if self.value is not None and not gain > self.min_delta:
+            self.epochs_without += 1
+            return False
+        self.value, self.epoch, self.epochs_without = value, epoch, 0
+        self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best weights and their circumstances."""
+        return {
+            "value": self.value,
+            "epoch": self.epoch,
+            "epochs_without": self.epochs_without,
+            "state": self.state,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take what `state_dict()` returned."""
+        self.value, self.epoch = state["value"], state["epoch"]
+        self.epochs_without, self.state = state["epochs_without"], state["state"]
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of the generators that dropout draws from."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put the generators back into the states of `random_states`."""
+    torch.set_rng_state(states["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"].cpu(), device)

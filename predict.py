@@ -1,0 +1,190 @@
+"""Tell whether domain names are benign, phishing or malware.
+
+python predict.py                                                    the interactive prompt
+python predict.py --input domains.json --output predictions.json     a file
+cut -f3 proxy.log | python predict.py > predictions.jsonl            a pipe
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils.config import FORMATS
+from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, DataError, UserError
+from utils.run_folder import latest_checkpoint
+
+if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
+    from data.data_loader import Record
+    from models.classifier import DomainClassifier
+    from utils.prediction_writer import Prediction
+
+SHIPPED_CHECKPOINT = Path(__file__).parent / "models" / "pretrained" / "default.pt"
+RUNS = Path("runs")
+ROWS_AT_ONCE = 16_384  # enough to sort by length; a few megabytes
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Tell whether domain names are benign, phishing or malware. "
+        "Without --input: the interactive prompt on a terminal, else names from stdin.",
+        epilog="Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.",
+    )
+    parser.add_argument(
+        "--input", metavar="FILE", help="JSON array, JSON Lines, text or CSV, also .gz; - is stdin"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help=".json, .jsonl or .csv; default: JSON Lines on stdout"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="auto", help="of the input; default: look at it")
+    parser.add_argument("--column", metavar="NAME", help="the CSV column or JSON key that holds the names")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="default: the latest run, else the shipped model"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
+    parser.add_argument("--batch-size", type=_positive, metavar="N", help="names in one forward pass")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    options = parse_arguments(arguments)
+    try:
+        if options.input is None and sys.stdin.isatty():
+            return ask(options)
+        return predict_file(options)
+    except UserError as error:
+        print(f"predict.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("predict.py: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read our output has had enough: nothing more to say, not even at exit
+        return EXIT_DONE
+
+
+def predict_file(options: argparse.Namespace) -> int:
+    """Answer every row of a file or of stdin."""
+    from data.data_loader import read_records
+    from utils.prediction_writer import PredictionWriter
+
+    source = Path(options.input or "-")
+    if str(source) != "-" and not source.is_file():
+        raise DataError(source, "no such file" if not source.exists() else "is not a file")
+    classifier = load_classifier(options)
+    writer = PredictionWriter(options.output, classifier.classes)
+    records = read_records(source, format=options.format, column=options.column)
+    rows = errors = 0
+    try:
+        with writer:
+            for predictions in predict_stream(records, classifier):
+                writer.write(predictions)
+                rows += len(predictions)
+                errors += sum(prediction.error is not None for prediction in predictions)
+    except (UserError, KeyboardInterrupt):
+        if writer.partial is not None and writer.partial.exists():
+            print(f"predict.py: the first {rows:,} rows are in {writer.partial}", file=sys.stderr)
+        raise
+    print(f"predict.py: {rows:,} rows, {errors:,} without an answer", file=sys.stderr)
+    return EXIT_DONE
+
+
+def predict_stream(
+    records: Iterable["Record"], classifier: "DomainClassifier"
+) -> Iterator[list["Prediction"]]:
+    """Yield the predictions of some records at a time, one a record, in order.
+
+    When reading fails in mid-stream, the rows before are answered first.
+    """
+    records = iter(records)
+    failure = None
+    while failure is None:
+        some: list[Record] = []
+        try:
+            some.extend(islice(records, ROWS_AT_ONCE))
+        except DataError as error:
+            failure = error
+        if some:
+            yield predict_records(some, classifier)
+        elif failure is None:
+            return
+    raise failure
+
+
+def predict_records(records: list["Record"], classifier: "DomainClassifier") -> list["Prediction"]:
+    """Normalise, classify the names that are names, and put the answers back in order."""
+    from data.preprocessor import Rejected, normalize_domain
+    from utils.prediction_writer import Prediction
+
+    names = [r.error and Rejected("", r.error) or normalize_domain(r.domain) for r in records]
+    usable = [name for name in names if isinstance(name, str)]
+    answers = iter(classifier.classify(usable).astype(float).round(6).tolist())
+    classes = classifier.classes
+    predictions = []
+    for record, name in zip(records, names, strict=True):
+        if isinstance(name, Rejected):
+            predictions.append(Prediction(record.domain, None, None, None, None, name.message))
+            continue
+        row = next(answers)
+        best = max(range(len(row)), key=row.__getitem__)
+        p = dict(zip(classes, row, strict=True))
+        predictions.append(Prediction(record.domain, name, classes[best], row[best], p, None))
+    return predictions
+
+
+def ask(options: argparse.Namespace) -> int:
+    """Answer at the interactive prompt."""
+    from data.preprocessor import Rejected, normalize_domain
+    from utils.prompt import Answer, run_prompt
+
+    classifier = load_classifier(options)
+
+    def answer(text: str) -> Answer:
+        name = normalize_domain(text)
+        if isinstance(name, Rejected):
+            return Answer(None, None, None, None, name.message)
+        p = dict(zip(classifier.classes, classifier.classify([name])[0].tolist(), strict=True))
+        return Answer(name, max(p, key=p.get), p, classifier.attention(name), None)
+
+    run_prompt(answer, sys.stdout)
+    return EXIT_DONE
+
+
+def load_classifier(options: argparse.Namespace) -> "DomainClassifier":
+    """Find the checkpoint and the device, say which they are, and load the model."""
+    path = options.checkpoint or default_checkpoint()
+    from models.classifier import DEFAULT_BATCH_SIZE, DomainClassifier
+    from models.device import resolve_device
+
+    device, reason = resolve_device(options.device)
+    classifier = DomainClassifier.load(path, device, options.batch_size or DEFAULT_BATCH_SIZE)
+    print(f"predict.py: model {path} on {device} ({reason})", file=sys.stderr)
+    return classifier
+
+
+def default_checkpoint() -> Path:
+    """Return the latest run's best weights, else the shipped model."""
+    path = latest_checkpoint(RUNS)
+    if path is None and SHIPPED_CHECKPOINT.is_file():
+        path = SHIPPED_CHECKPOINT
+    if path is None:
+        raise ConfigError(
+            f"no model: there is no finished run in {RUNS}/ and no {SHIPPED_CHECKPOINT.name} in models/pretrained/. "
+            "Train one with: python train.py --config config_test.yaml"
+        )
+    return path
+
+
+def _positive(text: str) -> int:
+    """Read a whole number above zero (for argparse)."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0. Got {text}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

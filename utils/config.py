@@ -1,0 +1,230 @@
+"""Configuration: the frozen dataclasses, and how YAML and `--set` become one of them.
+
+Every key, its type, its range and its default stand here once; `config.yaml` explains them to the user.
+Nothing here imports torch, so that a usage error shows at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from utils.config_parsing import ConfigBuilder, apply_overrides, option, parse_yaml
+from utils.errors import ConfigError
+
+FORMATS = ("auto", "json", "jsonl", "text", "csv")
+SPLITS = ("registered_domain", "random", "time")
+CLASS_WEIGHTS = ("balanced", "sqrt", "none")
+# Metrics that early stopping can watch, and whether more is better.
+STOPPING_METRICS = {
+    "val_loss": "min",
+    "val_accuracy": "max",
+    "val_macro_f1": "max",
+    "val_auc": "max",
+    "val_recall_at_1pct_fpr": "max",
+}
+
+# Keys of the earlier TensorFlow/Keras version that have no counterpart of the same name.
+REPLACED_KEYS = {
+    "training.use_mixed_precision": "use training.precision (auto, fp32 or bf16)",
+    "training.mixed_precision": "use training.precision (auto, fp32 or bf16)",
+    "training.optimizer": "the optimiser is AdamW: training.learning_rate, training.weight_decay",
+    "training.loss": "the loss is cross-entropy on integer labels; its key is training.label_smoothing",
+    "training.validation_split": "use data.validation_fraction",
+    "model.filters": "use model.conv_filters (a list, one number a layer)",
+    "model.max_length": "use data.max_length",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceConfig:
+    """One file, or one glob of files, whose names all have the same class."""
+
+    path: str = option()
+    label: str = option()
+    format: str = option("auto", choices=FORMATS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Which names, and who is in which part."""
+
+    root: str = option("data/sample")
+    classes: tuple[str, ...] = option(("benign", "phishing", "malware"), min_items=2)
+    sources: tuple[SourceConfig, ...] = option((), min_items=1)
+    max_length: int = option(64, low=8, high=253)
+    max_per_class: int | None = option(None, low=1)
+    split: str = option("registered_domain", choices=SPLITS)
+    validation_fraction: float = option(0.1, above=0.0, below=0.5)
+    test_fraction: float = option(0.1, above=0.0, below=0.5)
+    seed: int = option(0, low=0, high=2**32 - 1)
+    workers: int = option(0, low=0, high=256)
+    cache_dir: str | None = option(None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Sizes of the network."""
+
+    embedding_dim: int = option(64, low=1, high=4096)
+    conv_filters: tuple[int, ...] = option((128, 128), min_items=1, low=1, high=8192)
+    kernel_size: int = option(3, low=1, high=63)
+    lstm_units: int = option(96, low=1, high=8192)
+    attention_units: int = option(64, low=1, high=8192)
+    dense_units: tuple[int, ...] = option((64,), low=1, high=8192)
+    dropout_rate: float = option(0.3, low=0.0, below=1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """How the weights are found."""
+
+    batch_size: int = option(512, low=1)
+    epochs: int = option(50, low=1)
+    learning_rate: float = option(0.001, above=0.0)
+    weight_decay: float = option(0.01, low=0.0)
+    schedule: str = option("cosine", choices=("cosine", "constant"))
+    warmup_fraction: float = option(0.05, low=0.0, below=1.0)
+    gradient_clip: float | None = option(1.0, above=0.0)
+    class_weights: str | Mapping[str, float] = option("sqrt")
+    label_smoothing: float = option(0.0, low=0.0, below=1.0)
+    early_stopping_metric: str = option("val_loss", choices=tuple(STOPPING_METRICS))
+    early_stopping_patience: int = option(5, low=1)
+    early_stopping_min_delta: float = option(0.0, low=0.0)
+    precision: str = option("auto", choices=("auto", "fp32", "bf16"))
+    checkpoint_minutes: float = option(10.0, above=0.0)
+    seed: int = option(0, low=0, high=2**32 - 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationConfig:
+    """What the report holds."""
+
+    benign_class: str = option("benign")
+    calibrate: bool = option(True)
+    baseline: bool = option(True)
+    bootstrap_resamples: int = option(200, low=0, high=100_000)
+    lookups_per_day: int = option(1_000_000, low=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputConfig:
+    """Where a run is written."""
+
+    directory: str = option("runs")
+    name: str = option("domains")
+    tensorboard: bool = option(True)
+    figures: bool = option(True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The whole configuration of a run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as builtins only: it goes into YAML and into checkpoints."""
+        return _builtins(asdict(self))
+
+
+def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a YAML file, apply `section.key=value` overrides, and check everything.
+
+    Raises
+    ------
+    ConfigError
+        One message with every problem: unreadable file, syntax, unknown or repeated keys, wrong types,
+        values out of range, values that contradict each other.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a UTF-8 text file: {error}") from None
+    problems: list[str] = []
+    tree = parse_yaml(text, problems)
+    apply_overrides(tree, overrides, problems)
+    config = ConfigBuilder(problems, REPLACED_KEYS).build(Config, tree)
+    if not problems:
+        problems += _contradictions(config)
+    if problems:
+        raise _config_error(f"{path}: ", problems)
+    return config
+
+
+def as_config(config: Config | Mapping[str, Any]) -> Config:
+    """Return `config` as a checked `Config`; a mapping has the sections of the YAML file.
+
+    Raises
+    ------
+    ConfigError
+        The mapping holds unknown keys or bad values. Data sources may be missing here.
+    """
+    if isinstance(config, Config):
+        return config
+    problems: list[str] = []
+    built = ConfigBuilder(problems, REPLACED_KEYS, required_items=False).build(Config, config)
+    if problems:
+        raise _config_error("", problems)
+    return built
+
+
+def _config_error(where: str, problems: list[str]) -> ConfigError:
+    """Put all problems into one error, a line each."""
+    return ConfigError("\n  - ".join([f"{where}{len(problems)} problem(s) in the configuration:", *problems]))
+
+
+def _contradictions(config: Config) -> list[str]:
+    """Return what no single key can tell: rules between keys."""
+    problems = []
+    data, classes = config.data, config.data.classes
+    if len(set(classes)) < len(classes):
+        problems.append(f"data.classes: names a class twice: {', '.join(classes)}")
+    for index, source in enumerate(data.sources):
+        if source.label not in classes:
+            problems.append(
+                f"data.sources[{index}].label: '{source.label}' is not in data.classes ({', '.join(classes)})"
+            )
+    missing = [name for name in classes if name not in {source.label for source in data.sources}]
+    if missing:
+        problems.append(f"data.classes: no source has the label {', '.join(missing)}")
+    if config.evaluation.benign_class not in classes:
+        problems.append(f"evaluation.benign_class: '{config.evaluation.benign_class}' is not in data.classes")
+    if not config.output.name or any(c in config.output.name for c in "/\\\0"):
+        problems.append(f"output.name: must be a plain folder name. Got {config.output.name!r}")
+    return problems + _weight_problems(config.training.class_weights, classes)
+
+
+def _weight_problems(weights: str | Mapping[str, float], classes: tuple[str, ...]) -> list[str]:
+    """Check training.class_weights: one of three words, or a positive number for each class."""
+    key = "training.class_weights"
+    if isinstance(weights, str):
+        return (
+            []
+            if weights in CLASS_WEIGHTS
+            else [f"{key}: must be one of {', '.join(CLASS_WEIGHTS)}, or a number a class. Got {weights!r}"]
+        )
+    if set(weights) != set(classes):
+        return [
+            f"{key}: must name every class once ({', '.join(classes)}). Got {', '.join(map(str, weights))}"
+        ]
+    return [
+        f"{key}.{name}: must be a number > 0. Got {value!r}"
+        for name, value in weights.items()
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0
+    ]
+
+
+def _builtins(value: Any) -> Any:
+    """Turn tuples into lists, recursively; leave the other builtins as they are."""
+    if isinstance(value, Mapping):
+        return {key: _builtins(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_builtins(item) for item in value]
+    return value

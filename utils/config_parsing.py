@@ -1,0 +1,219 @@
+"""From YAML text to typed dataclasses: the machinery of `utils/config.py`, which holds the keys.
+
+All problems are gathered in one list, each with the full name of its key, so that a user mends a file once.
+"""
+
+import difflib
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, field, fields, is_dataclass
+from typing import Any, get_args, get_origin
+
+import yaml
+
+_NUMBER_AS_TEXT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")  # floats to a human, text to YAML 1.1
+
+
+def option(default: Any = MISSING, **rules: Any) -> Any:
+    """Declare a key: its default, and the rules `low`, `high`, `above`, `below`, `choices`, `min_items`.
+
+    `low` and `high` are inclusive, `above` and `below` exclusive; for a list they hold for every item.
+    """
+    return field(default=default, metadata=rules) if default is not MISSING else field(metadata=rules)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """The safe loader, but a key that stands twice in one mapping is an error (PyYAML keeps the last)."""
+
+
+def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict:
+    mapping: dict = {}
+    for key_node, value_node in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            raise yaml.constructor.ConstructorError(
+                None, None, "no merge keys (<<), please", key_node.start_mark
+            )
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str | int | float | bool | None):
+            raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+        if key in mapping:
+            loader.repeated.append(
+                f"line {key_node.start_mark.line + 1}: the key '{key}' stands twice in one section"
+            )
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
+
+
+def parse_yaml(text: str, problems: list[str]) -> Any:
+    """Parse YAML safely; append syntax errors and repeated keys to `problems`."""
+    try:
+        loader = _UniqueKeyLoader(text)
+        loader.repeated = problems
+        try:
+            tree = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problems.append(
+            f"{where}not valid YAML: {getattr(error, 'problem', None) or error or 'nested too deep'}"
+        )
+        return {}
+    return {} if tree is None else tree
+
+
+def apply_overrides(tree: Any, overrides: list[str] | tuple[str, ...], problems: list[str]) -> None:
+    """Set each `section.key=value` of the command line in `tree`; the value is read as YAML."""
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        parts = name.strip().split(".")
+        if not equals or not all(parts) or len(parts) < 2:
+            problems.append(f"--set {override}: must look like section.key=value")
+            continue
+        if not isinstance(tree, dict):
+            continue
+        target = tree
+        for part in parts[:-1]:
+            if target.get(part) is None:
+                target[part] = {}
+            target = target[part]
+            if not isinstance(target, dict):
+                problems.append(f"--set {override}: '{part}' is not a section")
+                break
+        else:
+            target[parts[-1]] = parse_yaml(text, problems) if text.strip() else ""
+
+
+class ConfigBuilder:
+    """Builds dataclasses from mappings and gathers every problem on the way.
+
+    Parameters
+    ----------
+    problems
+        The list that problems are appended to, each with its key's full name.
+    replaced
+        Full names of keys of an earlier version → what to use instead.
+    required_items
+        Whether lists that must hold something (`min_items`) may not be left out or empty.
+    """
+
+    def __init__(self, problems: list[str], replaced: Mapping[str, str], required_items: bool = True) -> None:
+        self.problems = problems
+        self.replaced = replaced
+        self.required_items = required_items
+
+    def build(self, cls: type, tree: Any, prefix: str = "") -> Any:
+        """Build the dataclass `cls`; None when a value is missing or wrong (see `problems`)."""
+        if not isinstance(tree, Mapping):
+            where = f"{prefix}: " if prefix else ""
+            self.problems.append(f"{where}must be a mapping of keys to values. Got {_shown(tree)}")
+            return None
+        known = {item.name: item for item in fields(cls)}
+        for key in tree:
+            if key not in known:
+                self.problems.append(_unknown_key(key, prefix, list(known), self.replaced))
+        values, before = {}, len(self.problems)
+        for name, item in known.items():
+            full = f"{prefix}.{name}" if prefix else name
+            if name in tree:
+                is_empty_section = is_dataclass(item.type) and tree[name] is None  # "data:", nothing below it
+                values[name] = self._convert(
+                    {} if is_empty_section else tree[name], item.type, item.metadata, full
+                )
+            elif is_dataclass(item.type):
+                values[name] = self.build(item.type, {}, full)
+            elif item.default is MISSING or (
+                self.required_items and item.default == () and "min_items" in item.metadata
+            ):
+                self.problems.append(f"{full}: is missing")
+        return None if len(self.problems) > before else cls(**values)
+
+    def _convert(self, value: Any, kind: Any, rules: Mapping, name: str) -> Any:
+        """Return `value` as `kind`, or append a problem and return None."""
+        if is_dataclass(kind):
+            return self.build(kind, value, name)
+        arguments = get_args(kind)
+        if isinstance(kind, types.UnionType):
+            if value is None and type(None) in arguments:
+                return None
+            if isinstance(value, Mapping) and any(get_origin(argument) is Mapping for argument in arguments):
+                return dict(value)  # class weights: checked against the classes by the caller
+            return self._convert(value, next(a for a in arguments if a is not type(None)), rules, name)
+        if get_origin(kind) is tuple:
+            return self._convert_list(value, arguments[0], rules, name)
+        return self._convert_scalar(value, kind, rules, name)
+
+    def _convert_list(self, value: Any, kind: Any, rules: Mapping, name: str) -> tuple | None:
+        if not isinstance(value, list | tuple):
+            self.problems.append(f"{name}: must be a list. Got {_shown(value)}")
+            return None
+        if self.required_items and len(value) < rules.get("min_items", 0):
+            self.problems.append(f"{name}: must have at least {rules['min_items']} item(s). Got {len(value)}")
+        return tuple(self._convert(item, kind, rules, f"{name}[{index}]") for index, item in enumerate(value))
+
+    def _convert_scalar(self, value: Any, kind: type, rules: Mapping, name: str) -> Any:
+        """Check one number, word or switch; an int is a fine float, a bool is no number."""
+        expected = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[kind]
+        accepted = (int, float) if kind is float else (kind,)
+        choices = rules.get("choices")
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+            hint = ""
+            if kind in (int, float) and isinstance(value, str) and _NUMBER_AS_TEXT.fullmatch(value):
+                hint = f"; YAML reads {value} as text: write {float(value)!r}"
+            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {_shown(value)}{hint}")
+        elif choices and value not in choices:
+            near = difflib.get_close_matches(value, choices, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            self.problems.append(f"{name}: must be one of {', '.join(choices)}. Got {value!r}{hint}")
+        elif not _is_within(value, rules):
+            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {value!r}")
+        else:
+            return float(value) if kind is float else value
+        return None
+
+
+def _is_within(value: Any, rules: Mapping) -> bool:
+    """Tell whether a number lies in its range (NaN lies in none)."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return True
+    return (
+        abs(value) < float("inf")
+        and value >= rules.get("low", value)
+        and value <= rules.get("high", value)
+        and value > rules.get("above", float("-inf"))
+        and value < rules.get("below", float("inf"))
+    )
+
+
+def _range(rules: Mapping) -> str:
+    """Write the range as an interval: " in the range [0.0, 1.0)"."""
+    if not rules.keys() & {"low", "high", "above", "below"}:
+        return ""
+    left = f"({rules['above']}" if "above" in rules else f"[{rules['low']}" if "low" in rules else "(-inf"
+    right = f"{rules['below']})" if "below" in rules else f"{rules['high']}]" if "high" in rules else "inf)"
+    return f" in the range {left}, {right}"
+
+
+def _unknown_key(key: Any, prefix: str, known: list[str], replaced: Mapping[str, str]) -> str:
+    """Say that a key is unknown, and which known one is meant."""
+    full = f"{prefix}.{key}" if prefix else str(key)
+    if full in replaced:
+        return f"{full}: is a key of the earlier version; {replaced[full]}"
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+    names = (
+        f"did you mean {prefix + '.' if prefix else ''}{near[0]}?"
+        if near
+        else f"known here: {', '.join(known)}"
+    )
+    return f"{full}: unknown key; {names}"
+
+
+def _shown(value: Any) -> str:
+    """Show a value shortly, with its type where that is the point."""
+    text = repr(value)
+    return (text if len(text) <= 60 else text[:57] + "...") + f" ({type(value).__name__})"

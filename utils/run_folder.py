@@ -1,0 +1,134 @@
+"""A run's folder: its name, what lies in it, and which run is the latest.
+
+runs/2026-03-01_10-00-00-domains/   config.yaml manifest.json metrics.jsonl history.json
+                                    best.pt last.pt report.json report.md figures/ tensorboard/
+runs/latest                         → the newest run that has finished
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from utils.config import Config
+from utils.errors import UserError
+from utils.files import write_text
+
+LATEST = "latest"
+BEST = "best.pt"
+LAST = "last.pt"
+
+
+class RunFolder:
+    """The files of one run; each appears whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.best = self.path / BEST
+        self.last = self.path / LAST
+        self.figures = self.path / "figures"
+        self.tensorboard = self.path / "tensorboard"
+        self.metrics = self.path / "metrics.jsonl"
+
+    @classmethod
+    def create(cls, directory: Path, name: str, now: datetime) -> "RunFolder":
+        """Make `<directory>/<time>-<name>`, or the same with a number where that exists already.
+
+        Raises
+        ------
+        UserError
+            The folder cannot be made.
+        """
+        stem = f"{now:%Y-%m-%d_%H-%M-%S}-{name}"
+        try:
+            Path(directory).mkdir(parents=True, exist_ok=True)
+            for number in range(1, 1000):
+                path = Path(directory) / (stem if number == 1 else f"{stem}-{number}")
+                with contextlib.suppress(FileExistsError):  # another training started in the same second
+                    path.mkdir()
+                    return cls(path)
+        except OSError as error:
+            raise UserError(f"{directory}: cannot make a run folder: {error.strerror}") from None
+        raise UserError(f"{directory}: a thousand runs are named {stem} already")
+
+    def write_config(self, config: Config) -> None:
+        """Write the resolved configuration; `train.py --config` reads it again."""
+        text = yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True)
+        write_text(self.path / "config.yaml", text)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write `content`, builtins only and without NaN, as JSON."""
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(self.path / name, text + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file."""
+        write_text(self.path / name, text)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file of this run.
+
+        Raises
+        ------
+        UserError
+            It is not there or no JSON.
+        """
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path / name}: cannot be read: {error}") from None
+
+    def mark_latest(self) -> None:
+        """Point `latest` at this run; where links are not to be had, `latest` is a file with its name."""
+        link = self.path.parent / LATEST
+        temporary = Path(tempfile.mktemp(prefix=".latest.", dir=link.parent))
+        try:
+            temporary.symlink_to(self.path.name, target_is_directory=True)
+        except OSError:
+            temporary.write_text(self.path.name + "\n", encoding="utf-8")
+        os.replace(temporary, link)
+
+
+def latest_checkpoint(directory: Path) -> Path | None:
+    """Return `best.pt` of the newest run that has finished, or None where there is none."""
+    link = Path(directory) / LATEST
+    folder = link
+    if link.is_file():
+        folder = link.parent / link.read_text(encoding="utf-8").strip()
+    best = folder / BEST
+    return best if best.is_file() else None
+
+
+def interrupted_run(directory: Path) -> RunFolder:
+    """Return the newest run that has a `last.pt` and no report.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    runs = [p.parent for p in Path(directory).glob(f"*/{LAST}") if not (p.parent / "report.json").exists()]
+    runs = [path for path in runs if path.name != LATEST]
+    if not runs:
+        raise UserError(f"{directory}: no interrupted run to go on with")
+    return RunFolder(max(runs, key=lambda path: (path / LAST).stat().st_mtime_ns))
+
+
+def run_of(path: Path) -> RunFolder:
+    """Return the run that a folder, or a checkpoint in it, belongs to.
+
+    Raises
+    ------
+    UserError
+        There is no `last.pt`.
+    """
+    folder = RunFolder(path.parent if path.name == LAST else path)
+    if not folder.last.is_file():
+        raise UserError(f"{folder.last}: no such checkpoint: nothing to go on with")
+    return folder

@@ -1,0 +1,123 @@
+"""The report of a run: every part judged, the baseline and the shortcuts beside it, as one JSON-ready dict.
+
+Arrays come in as arguments; who reads files and who computes logits is the scripts' business.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from utils.baseline import train_baseline
+from utils.calibration import calibration_metrics
+from utils.config import EvaluationConfig
+from utils.evaluation import evaluate
+from utils.shortcut_audit import audit_shortcuts
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartScores:
+    """One part of the data and what the model said of it; arrays have one entry a name.
+
+    Attributes
+    ----------
+    domains
+        N normalised names.
+    labels, groups
+        (N,) class number, and a hash of the registered domain.
+    families
+        (N,) family of the malicious names or None.
+    slices
+        Name → (N,) bool mask.
+    probabilities, uncalibrated
+        (N, K) after and before temperature scaling.
+    """
+
+    domains: Sequence[str]
+    labels: np.ndarray
+    groups: np.ndarray
+    families: np.ndarray
+    slices: Mapping[str, np.ndarray]
+    probabilities: np.ndarray
+    uncalibrated: np.ndarray
+
+
+def scores_csv(part: PartScores, classes: Sequence[str]) -> str:
+    """Return, as CSV, what is true of each name of a part and what the model said."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["domain", "true_label", "label", *(f"p_{name}" for name in classes)])
+    best = part.probabilities.argmax(axis=1)
+    rounded = part.probabilities.astype(float).round(6).tolist()
+    for domain, true, label, row in zip(part.domains, part.labels, best, rounded, strict=True):
+        writer.writerow([domain, classes[true], classes[label], *row])
+    return buffer.getvalue()
+
+
+class Judge:
+    """Evaluates parts with the same classes, thresholds and settings."""
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        thresholds: Mapping[str, float | None],
+        settings: EvaluationConfig,
+        seed: int,
+    ) -> None:
+        self.classes = tuple(classes)
+        self.benign_index = self.classes.index(settings.benign_class)
+        self.thresholds = thresholds
+        self.settings = settings
+        self.seed = seed
+
+    def judge(
+        self, part: PartScores, probabilities: np.ndarray, thresholds: Mapping | None
+    ) -> dict[str, Any]:
+        """Return `evaluate`'s dict for probabilities (N, K) of the names of `part`."""
+        return evaluate(
+            part.labels,
+            probabilities,
+            self.classes,
+            benign=self.settings.benign_class,
+            groups=part.groups,
+            thresholds=thresholds,
+            slices=part.slices,
+            families=part.families,
+            lookups_per_day=self.settings.lookups_per_day,
+            resamples=self.settings.bootstrap_resamples,
+            seed=self.seed,
+        )
+
+    def report(self, parts: Mapping[str, PartScores]) -> dict[str, Any]:
+        """Return the entries "parts" and "uncalibrated" of the run's report."""
+        return {
+            "parts": {
+                name: self.judge(part, part.probabilities, self.thresholds) for name, part in parts.items()
+            },
+            "uncalibrated": {
+                name: calibration_metrics(part.labels, part.uncalibrated, benign_index=self.benign_index)
+                for name, part in parts.items()
+            },
+        }
+
+    def compare_baseline(
+        self, domains: Sequence[str], labels: np.ndarray, test: PartScores
+    ) -> tuple[dict[str, Any], np.ndarray]:
+        """Train TF-IDF + logistic regression on the training part; judge it on test.
+
+        Returns
+        -------
+        The report's entry "baseline", and the baseline's probabilities (N, K) on test for the figures.
+        """
+        baseline = train_baseline(list(domains), labels, seed=self.seed)
+        probabilities = baseline.predict_proba(list(test.domains))
+        return {"test": self.judge(test, probabilities, None)}, probabilities
+
+    def audit(self, domains: Sequence[str], labels: np.ndarray, test: PartScores) -> dict[str, Any]:
+        """Return the report's entry "shortcuts": how far the TLD, the length, the label count get alone."""
+        return audit_shortcuts(
+            list(domains), labels, list(test.domains), test.labels, benign_index=self.benign_index
+        )
