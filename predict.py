@@ -120,7 +120,7 @@ def predict_records(records: list["Record"], classifier: "DomainClassifier") -> 
     from data.preprocessor import Rejected, normalize_domain
     from utils.prediction_writer import Prediction
 
-    names = [r.error and Rejected("", r.error) or normalize_domain(r.domain) for r in records]
+    names = [Rejected("", r.error) if r.error else normalize_domain(r.domain) for r in records]
     usable = [name for name in names if isinstance(name, str)]
     answers = iter(classifier.classify(usable).astype(float).round(6).tolist())
     classes = classifier.classes
@@ -173,7 +173,7 @@ def default_checkpoint() -> Path:
         path = SHIPPED_CHECKPOINT
     if path is None:
         raise ConfigError(
-            f"no model: there is no finished run in {RUNS}/ and no {SHIPPED_CHECKPOINT.name} in models/pretrained/. "
+            f"no model: no finished run in {RUNS}/, no models/pretrained/{SHIPPED_CHECKPOINT.name}. "
             "Train one with: python train.py --config config_test.yaml"
         )
     return path

@@ -76,7 +76,7 @@ def load_parts(config: DataConfig) -> PreparedData:
         if absent:
             raise DataError(
                 Path(config.root),
-                f"the {name} part has no names of the class {', '.join(absent)} ({len(dataset):,} names in all): "
+                f"the {name} part has no {', '.join(absent)} names (of {len(dataset):,} in all): "
                 "give more names, or change data.seed or the fractions",
             )
     return PreparedData(parts, drops, [fingerprint(file.path) for file in files])

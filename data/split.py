@@ -59,7 +59,7 @@ def unit_interval(hashes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _parts_by_hash(hashes: np.ndarray, seed: int, validation: float, test: float) -> np.ndarray:
-    """Return the part of each row: the first `test` of the unit interval, then `validation`, then the rest."""
+    """Return each row's part: the first `test` of the unit interval, then `validation`, then the rest."""
     place = unit_interval(hashes, seed)
     return np.where(place < test, TEST, np.where(place < test + validation, VALIDATION, TRAIN))
 
