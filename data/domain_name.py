@@ -75,10 +75,12 @@ def _normalize_text(text: str) -> str | Rejected:
         return host
     if len(host) > _MAX_HOST_LENGTH:
         return Rejected("too_long", f"a host of {len(host)} characters; the limit is {MAX_NAME_LENGTH}")
+    # Trailing dots go before the mapping, which makes three of an ellipsis: "google.com…" is a cut name.
+    host = host.rstrip(".")
     name = host.lower() if host.isascii() else _map_unicode(host)
     if name is None:
         return Rejected("bad_syntax", f"{quote(host)} holds a character that no domain name can have")
-    name = _without_prefixes(name.rstrip("."))
+    name = _without_prefixes(name)
     if not name:
         return Rejected("empty", "no host name in the text")
     labels = []

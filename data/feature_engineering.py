@@ -14,7 +14,7 @@ ALPHABET: str = "abcdefghijklmnopqrstuvwxyz0123456789-._"
 NUM_CODES = len(ALPHABET) + 2
 
 _CODE_OF_BYTE = np.full(256, UNKNOWN, dtype=np.uint8)
-_CODE_OF_BYTE[np.frombuffer(ALPHABET.encode("ascii"), dtype=np.uint8)] = np.arange(2, NUM_CODES, dtype=np.uint8)
+_CODE_OF_BYTE[[ord(character) for character in ALPHABET]] = np.arange(2, NUM_CODES)
 
 
 def encode_domains(domains: Sequence[str], max_length: int) -> np.ndarray:

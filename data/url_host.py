@@ -18,6 +18,7 @@ _AFTER = _BEFORE + ",;"
 # Full-width ASCII, the ideographic full stops and the ideographic space.
 _TO_ASCII = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3002: ".", 0xFF61: ".", 0x3000: " "}
 
+_BRACKET = re.compile(r"[\[\](){}]")
 _DEFANGED = re.compile(r"[\[({]\s*([.:/@]|:?//|:/|dot|at)\s*[\])}]", re.IGNORECASE)
 _DEFANGED_WORDS = {"dot": ".", "at": "@"}
 # Schemes of the web, also as hxxp and h**p, may stand before any number of slashes, as in browsers; any other
@@ -64,7 +65,7 @@ def extract_host(text: str) -> str | Rejected:
 
 def _refang(text: str) -> str:
     """Undo `[.]`, `(dot)`, `[:]`, `[://]`, `[@]` and the half-open `[.` and `.]`."""
-    if "[" not in text and "(" not in text and "{" not in text:
+    if not _BRACKET.search(text):
         return text
     text = _DEFANGED.sub(lambda match: _DEFANGED_WORDS.get(match[1].lower(), match[1]), text)
     return text.replace("[.", ".").replace(".]", ".")

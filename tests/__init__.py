@@ -1,0 +1,1 @@
+"""Tests: fast, deterministic, independent of order and network."""
