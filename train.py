@@ -3,12 +3,14 @@
 python train.py --config config_test.yaml                       the embedded sample, a minute
 python train.py --config config.yaml                            the Zenodo files
 python train.py --config config.yaml --set data.root=/data --set training.epochs=20
+python train.py --config config.yaml --dry-run                  check configuration and data, one step
 python train.py --resume auto                                   the run that was interrupted last
 """
 
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,8 @@ if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not w
 
 logger = logging.getLogger("train")
 
+DRY_RUN_RECORDS = 20_000
+
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
@@ -46,6 +50,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. training.epochs=3; repeatable"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything on a sample of each file, train one step, write nothing",
+    )
     return parser.parse_args(arguments)
 
 
@@ -56,6 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     try:
+        if options.dry_run:
+            dry_run(load_config(options.config, options.set), options.device)
+            return EXIT_DONE
         if options.resume:
             folder = resume(options)
         else:
@@ -98,10 +110,26 @@ def resume(options: argparse.Namespace) -> RunFolder:
     return folder
 
 
-class TrainingRun:
-    """The parts of the data, the model, and the steps from one to the other."""
+def dry_run(config: Config, device_name: str) -> None:
+    """Show what would be trained, and run one step of training and of validation."""
+    run = TrainingRun(config, device_name, limit=DRY_RUN_RECORDS)
+    history = run.one_step()
+    print(f"data (at most {DRY_RUN_RECORDS:,} records of each file):")
+    for name, counts in run.data.counts().items():
+        print(f"  {name:<11}" + "".join(f"{count:>9,} {label}" for label, count in counts.items()))
+    for reason, count in run.data.drops.items():
+        print(f"  dropped    {count:>9,} {reason}")
+    print(f"one step: loss {history['loss'][0]:.4f}, validation loss {history['val_loss'][0]:.4f}")
+    print("dry run: nothing was written")
 
-    def __init__(self, config: Config, device_name: str) -> None:
+
+class TrainingRun:
+    """The parts of the data, the model, and the steps from one to the other.
+
+    With `limit`, only so many records of each file are read.
+    """
+
+    def __init__(self, config: Config, device_name: str, limit: int | None = None) -> None:
         import torch
 
         from data.feature_engineering import NUM_CODES
@@ -112,7 +140,7 @@ class TrainingRun:
         self.config = config
         self.device, reason = resolve_device(device_name)
         logger.info("device %s (%s)", self.device, reason)
-        self.data = load_parts(config.data)
+        self.data = load_parts(config.data, limit=limit)
         self.classes = config.data.classes
         self.benign_index = self.classes.index(config.evaluation.benign_class)
         for name, part in self.data.parts.items():
@@ -154,6 +182,18 @@ class TrainingRun:
         return encode_domains(self.data.parts[part].domains, self.config.data.max_length)
 
     # ------------------------------------------------------------------ training
+
+    def one_step(self) -> dict[str, list[float]]:
+        """Train on one batch and validate on one, and return the history."""
+        from models.model_trainer import ModelTrainer
+
+        training = replace(self.config.training, epochs=1, early_stopping_metric="val_loss")
+        trainer = ModelTrainer(self.model, replace(self.config, training=training), self.device)
+        rows = slice(0, training.batch_size)
+        batches = [
+            (self.codes(part)[rows], self.data.parts[part].labels[rows]) for part in ("train", "validation")
+        ]
+        return trainer.train(*batches[0], *batches[1])
 
     def fit(self, folder: RunFolder, trainer_state: dict[str, Any] | None) -> None:
         """Train, calibrate on validation, and write `best.pt`."""

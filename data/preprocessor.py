@@ -14,7 +14,7 @@ import numpy as np
 
 from data.data_loader import SourceFile, resolve_sources
 from data.domain_name import Rejected, normalize_domain
-from data.file_gathering import gather_file
+from data.file_gathering import gather_files
 from data.fingerprint import fingerprint
 from data.labelled_domains import FileNames, LabelledDomains, join_files
 from data.split import split_dataset, unit_interval
@@ -58,8 +58,13 @@ class PreparedData:
         return {name: part.counts() for name, part in self.parts.items()}
 
 
-def load_parts(config: DataConfig) -> PreparedData:
+def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
     """Read, clean and split all sources.
+
+    Parameters
+    ----------
+    limit
+        Read only so many records of each file: for a look at the data, not for training.
 
     Raises
     ------
@@ -67,7 +72,8 @@ def load_parts(config: DataConfig) -> PreparedData:
         A file cannot be read, or a part lacks a class.
     """
     files = resolve_sources(Path(config.root), config.sources)
-    gathered = [gather_file(file.path, file.format) for file in files]
+    cache_dir = None if config.cache_dir is None else Path(config.cache_dir)
+    gathered = gather_files(files, workers=config.workers, cache_dir=cache_dir, limit=limit)
     dataset, drops = combine(files, gathered, config)
     split = split_dataset(dataset, config)
     parts = {name: dataset.take(rows) for name, rows in split.parts().items()}

@@ -38,9 +38,13 @@ class DataError(UserError):
 
     def __init__(self, path: Path | str, message: str, position: str | None = None) -> None:
         self.path = str(path)
+        self.message = message
         self.position = position
         where = f"{path}, {position}" if position else str(path)
         super().__init__(f"{where}: {message}")
+
+    def __reduce__(self) -> tuple:  # it may come from another process
+        return DataError, (self.path, self.message, self.position)
 
 
 class CheckpointError(UserError):
