@@ -48,7 +48,7 @@ def encode_domains(domains: Sequence[str], max_length: int) -> np.ndarray:
         domains = [domain[-max_length:] for domain in domains]
         lengths = np.minimum(lengths, max_length)
     # All names as one byte string: "replace" writes one "?" for each character outside ASCII, so that
-    # bytes and characters stay aligned. Row by row this fills the same cells as a loop, 6 times faster.
+    # bytes and characters stay aligned. 17 times faster than a loop (benchmarks/bench_names.py).
     characters = np.frombuffer("".join(domains).encode("ascii", "replace"), dtype=np.uint8)
     codes[np.arange(max_length) < lengths[:, None]] = _CODE_OF_BYTE[characters]
     return codes
