@@ -16,7 +16,7 @@ from data.sample.dga_hashes import padcrypt
 from data.sample.dga_letters import banjori_from, ramnit
 from data.sample.dga_patterned import corebot
 from data.sample.random_numbers import numbers, shuffled
-from data.sample.selection import SEED, Shares, generated_names
+from data.sample.selection import Name, Shares, generated_names
 
 SAMPLE = Path(build_sample.__file__).parent
 LABELLED = ("benign", "phishing", "malware")
@@ -154,8 +154,18 @@ def test_committed_fields(records) -> None:
     assert {tuple(record) for record in records["unlabelled"]} == {("_id", "domain_name")}
 
 
-def test_committed_order_is_the_seeded_one_not_grouped_by_source(domains) -> None:
-    assert [part for part in PARTS if domains[part] != shuffled(domains[part], SEED + 1)] == []
+def test_committed_bytes_are_those_the_builder_writes_for_these_names(records) -> None:
+    for part in PARTS:
+        names = [
+            Name(record["domain_name"], record.get("source", ""), _day(record), record.get("malware"))
+            for record in records[part]
+        ]
+        text = build_sample.format_records(names[::-1], labelled=part in LABELLED)
+        assert text == (SAMPLE / f"{part}.json").read_text("utf-8"), part
+
+
+def _day(record: dict) -> date | None:
+    return date.fromisoformat(record["sourced_on"]["$date"][:10]) if "sourced_on" in record else None
 
 
 def test_generated_names_in_malware_come_from_their_family(records) -> None:
