@@ -67,11 +67,11 @@ class ModelConfig:
     """Sizes of the network."""
 
     embedding_dim: int = option(64, low=1, high=4096)
-    conv_filters: tuple[int, ...] = option((128, 128), min_items=1, low=1, high=8192)
+    conv_filters: tuple[int, ...] = option((128, 128), min_items=1, max_items=32, low=1, high=8192)
     kernel_size: int = option(3, low=1, high=63)
     lstm_units: int = option(96, low=1, high=8192)
     attention_units: int = option(64, low=1, high=8192)
-    dense_units: tuple[int, ...] = option((64,), low=1, high=8192)
+    dense_units: tuple[int, ...] = option((64,), max_items=32, low=1, high=8192)
     dropout_rate: float = option(0.3, low=0.0, below=1.0)
 
 
@@ -149,6 +149,10 @@ def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Conf
         raise ConfigError(f"{path}: cannot be read as a UTF-8 text file: {error}") from None
     problems: list[str] = []
     tree = parse_yaml(text, problems)
+    if tree is None:
+        if problems:  # a syntax error: whatever else there is to say would follow from it
+            raise _config_error(f"{path}: ", problems)
+        tree = {}
     apply_overrides(tree, overrides, problems)
     config = ConfigBuilder(problems, REPLACED_KEYS).build(Config, tree)
     if not problems:
@@ -217,7 +221,7 @@ def _weight_problems(weights: str | Mapping[str, float], classes: tuple[str, ...
     return [
         f"{key}.{name}: must be a number > 0. Got {value!r}"
         for name, value in weights.items()
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")
     ]
 
 

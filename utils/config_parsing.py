@@ -5,6 +5,8 @@ All problems are gathered in one list, each with the full name of its key, so th
 
 import difflib
 import re
+import reprlib
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
@@ -13,10 +15,14 @@ from typing import Any, get_args, get_origin
 import yaml
 
 _NUMBER_AS_TEXT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")  # floats to a human, text to YAML 1.1
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 2, 60, 60, 60
 
 
 def option(default: Any = MISSING, **rules: Any) -> Any:
-    """Declare a key: its default, and the rules `low`, `high`, `above`, `below`, `choices`, `min_items`.
+    """Declare a key: its default, and its rules.
+
+    The rules: `low`, `high`, `above`, `below`, `choices`, `min_items`, `max_items`.
 
     `low` and `high` are inclusive, `above` and `below` exclusive; for a list they hold for every item.
     """
@@ -48,23 +54,28 @@ def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict
 _UniqueKeyLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
 
 
-def parse_yaml(text: str, problems: list[str]) -> Any:
-    """Parse YAML safely; append syntax errors and repeated keys to `problems`."""
+def parse_yaml(text: str, problems: list[str], prefix: str = "") -> Any:
+    """Parse YAML safely; append syntax errors and repeated keys to `problems`, each after `prefix`.
+
+    Returns None for an empty text, and where there is a syntax error.
+    """
+    repeated: list[str] = []
     try:
         loader = _UniqueKeyLoader(text)
-        loader.repeated = problems
+        loader.repeated = repeated
         try:
-            tree = loader.get_single_data()
+            return loader.get_single_data()
         finally:
             loader.dispose()
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problems.append(
-            f"{where}not valid YAML: {getattr(error, 'problem', None) or error or 'nested too deep'}"
+            f"{prefix}{where}not valid YAML: {getattr(error, 'problem', None) or error or 'nested too deep'}"
         )
-        return {}
-    return {} if tree is None else tree
+        return None
+    finally:
+        problems += [prefix + problem for problem in repeated]
 
 
 def apply_overrides(tree: Any, overrides: list[str] | tuple[str, ...], problems: list[str]) -> None:
@@ -86,7 +97,10 @@ def apply_overrides(tree: Any, overrides: list[str] | tuple[str, ...], problems:
                 problems.append(f"--set {override}: '{part}' is not a section")
                 break
         else:
-            target[parts[-1]] = parse_yaml(text, problems) if text.strip() else ""
+            before = len(problems)
+            value = parse_yaml(text, problems, f"--set {override}: ") if text.strip() else ""
+            if len(problems) == before:
+                target[parts[-1]] = value
 
 
 class ConfigBuilder:
@@ -154,6 +168,9 @@ class ConfigBuilder:
             return None
         if self.required_items and len(value) < rules.get("min_items", 0):
             self.problems.append(f"{name}: must have at least {rules['min_items']} item(s). Got {len(value)}")
+        if len(value) > rules.get("max_items", len(value)):
+            self.problems.append(f"{name}: must have at most {rules['max_items']} items. Got {len(value)}")
+            return None
         return tuple(self._convert(item, kind, rules, f"{name}[{index}]") for index, item in enumerate(value))
 
     def _convert_scalar(self, value: Any, kind: type, rules: Mapping, name: str) -> Any:
@@ -164,25 +181,28 @@ class ConfigBuilder:
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             hint = ""
             if kind in (int, float) and isinstance(value, str) and _NUMBER_AS_TEXT.fullmatch(value):
-                hint = f"; YAML reads {value} as text: write {float(value)!r}"
+                number = float(value)
+                if kind is int and number.is_integer():
+                    number = int(number)
+                hint = f"; YAML reads {value} as text: write {number!r}"
             self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {_shown(value)}{hint}")
         elif choices and value not in choices:
             near = difflib.get_close_matches(value, choices, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            self.problems.append(f"{name}: must be one of {', '.join(choices)}. Got {value!r}{hint}")
+            self.problems.append(f"{name}: must be one of {', '.join(choices)}. Got {_repr(value)}{hint}")
         elif not _is_within(value, rules):
-            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {value!r}")
+            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {_repr(value)}")
         else:
             return float(value) if kind is float else value
         return None
 
 
 def _is_within(value: Any, rules: Mapping) -> bool:
-    """Tell whether a number lies in its range (NaN lies in none)."""
+    """Tell whether a number lies in its range (NaN lies in none, nor does what no float can hold)."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return True
     return (
-        abs(value) < float("inf")
+        abs(value) <= sys.float_info.max
         and value >= rules.get("low", value)
         and value <= rules.get("high", value)
         and value > rules.get("above", float("-inf"))
@@ -215,5 +235,10 @@ def _unknown_key(key: Any, prefix: str, known: list[str], replaced: Mapping[str,
 
 def _shown(value: Any) -> str:
     """Show a value shortly, with its type where that is the point."""
-    text = repr(value)
-    return (text if len(text) <= 60 else text[:57] + "...") + f" ({type(value).__name__})"
+    return f"{_repr(value)} ({type(value).__name__})"
+
+
+def _repr(value: Any) -> str:
+    """Write a value in at most 60 characters; a value that is nested without end is not followed."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
