@@ -1,0 +1,90 @@
+"""Batches by length: every row once, the same for the same seed, and answers in the order of the rows."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from models.batching import length_sorted_batches, predict_logits, training_batches
+from tests.test_model import make_model, random_codes
+
+CPU = torch.device("cpu")
+
+
+def lengths_of(count, seed=0):
+    return np.random.default_rng(seed).integers(1, 40, count)
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(0, 4), (1, 4), (7, 4), (8, 4), (5000, 16), (3, 1)])
+def test_training_batches_hold_every_row_once(count, batch_size):
+    batches = training_batches(lengths_of(count), batch_size, np.random.default_rng(0))
+    assert sorted(np.concatenate([*batches, []]).tolist()) == list(range(count))
+    assert all(1 <= len(batch) <= batch_size for batch in batches)
+    assert len(batches) >= -(-count // batch_size)
+
+
+def test_training_batches_follow_the_generator_only():
+    lengths = lengths_of(3000)
+    first, second, other = (training_batches(lengths, 16, np.random.default_rng(s)) for s in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_training_batches_hold_names_of_similar_length():
+    lengths = lengths_of(16 * 64)
+    batches = training_batches(lengths, 16, np.random.default_rng(0))
+    padded = sum(lengths[batch].max() * len(batch) for batch in batches)
+    assert padded < 1.05 * lengths.sum()  # at random it is about twice the sum
+
+
+def test_training_batches_are_not_in_the_order_of_length():
+    lengths = lengths_of(16 * 64)
+    longest = [lengths[batch].max() for batch in training_batches(lengths, 16, np.random.default_rng(0))]
+    assert longest != sorted(longest)
+
+
+def test_length_sorted_batches_go_from_short_to_long():
+    lengths = lengths_of(100)
+    batches = list(length_sorted_batches(lengths, 32))
+    assert [len(batch) for batch in batches] == [32, 32, 32, 4]
+    rows = np.concatenate(batches)
+    assert sorted(rows.tolist()) == list(range(100))
+    assert (np.diff(lengths[rows]) >= 0).all()
+
+
+class WidthModel(nn.Module):
+    """Answers with the first code of a row and the width of its batch."""
+
+    def forward(self, codes):
+        return torch.stack([codes[:, 0].float(), torch.full((len(codes),), float(codes.size(1)))], dim=1)
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_logits_come_in_the_order_of_the_rows_from_batches_of_the_least_width(as_tensor):
+    codes = random_codes([9, 2, 5, 0, 7], 12)
+    given = codes if as_tensor else codes.numpy()
+    logits = predict_logits(WidthModel(), given, 2, CPU)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits[:, 0], codes[:, 0].float())
+    # sorted by length: rows 3 and 1, then 2 and 4, then 0; an empty row still has one column
+    assert logits[:, 1].tolist() == [9, 2, 7, 2, 7]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_the_size_of_the_batch_changes_no_logit(batch_size):
+    model, codes = make_model(), random_codes(lengths_of(20), 40)
+    expected = torch.cat([model(row.unsqueeze(0)) for row in codes])
+    torch.testing.assert_close(predict_logits(model, codes, batch_size, CPU), expected, rtol=0, atol=1e-5)
+
+
+def test_prediction_uses_no_dropout_and_leaves_the_mode_as_it_was():
+    model, codes = make_model(dropout_rate=0.9, train=True), random_codes(lengths_of(20), 40)
+    assert torch.equal(predict_logits(model, codes, 8, CPU), predict_logits(model, codes, 8, CPU))
+    assert model.training
+    model.eval()
+    predict_logits(model, codes, 8, CPU)
+    assert not model.training
+
+
+def test_no_rows_give_no_logits():
+    assert len(predict_logits(make_model(), random_codes([], 5), 8, CPU)) == 0

@@ -1,0 +1,209 @@
+"""The network: padding never matters, and its parts equal PyTorch's own with the same weights."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from data.feature_engineering import NUM_CODES, PADDING
+from models.cnn_lstm_model import AttentionLayer, BidirectionalLSTM, CNN_LSTM_Model, MaskedConv1d
+from utils.config import Config, ModelConfig
+
+CLOSE = {"rtol": 0, "atol": 1e-5}
+
+
+def make_model(*, seed=0, num_classes=3, train=False, **sizes):
+    """Return a small model with large random weights, so that every input counts; in evaluation mode
+    unless `train`.
+    """
+    small = {
+        "embedding_dim": 6,
+        "conv_filters": (7, 5),
+        "kernel_size": 3,
+        "lstm_units": 4,
+        "attention_units": 5,
+        "dense_units": (16,),
+    }
+    torch.manual_seed(seed)
+    model = CNN_LSTM_Model(NUM_CODES, num_classes, Config(model=ModelConfig(**small | sizes)))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(0, 0.6)
+            if name == "embedding.weight":
+                parameter[PADDING] = 0
+    return model.train(train)
+
+
+def random_codes(lengths, width, seed=0):
+    """Return codes (N, width) uint8 of rows of these lengths, padding at the end."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(1, NUM_CODES, (len(lengths), width)).astype(np.uint8)
+    codes[np.arange(width) >= np.asarray(lengths)[:, None]] = PADDING
+    return torch.from_numpy(codes)
+
+
+def same(seed, *shape):
+    """Return the same normal numbers for the same seed."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# ------------------------------------------------------------------ padding
+
+
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize("conv_filters", [(7,), (7, 5), (6, 6, 6)])
+def test_no_padding_and_no_batch_changes_a_logit(kernel_size, conv_filters):
+    model = make_model(kernel_size=kernel_size, conv_filters=conv_filters)
+    rng = np.random.default_rng(kernel_size)
+    lengths = np.r_[1, 2, 3, 24, rng.integers(1, 24, 12)]
+    codes = random_codes(lengths, 24)
+    with torch.no_grad():
+        alone = torch.cat([model(row[:n].unsqueeze(0)) for row, n in zip(codes, lengths, strict=True)])
+        assert (alone.std(dim=0) > 0.02).all()  # else nothing could change a logit
+        for extra in (0, 1, 7, 40):
+            rows = torch.from_numpy(rng.permutation(len(lengths))[: rng.integers(2, len(lengths) + 1)])
+            padded = torch.nn.functional.pad(codes[rows], (0, extra))
+            torch.testing.assert_close(model(padded), alone[rows], **CLOSE)
+
+
+def test_no_padding_changes_a_gradient():
+    gradients = []
+    for extra in (0, 30):
+        model = make_model(dropout_rate=0.0, train=True)
+        codes = torch.nn.functional.pad(random_codes([5, 9, 2], 9), (0, extra))
+        model(codes).square().sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1], **CLOSE)
+
+
+def test_other_characters_and_their_order_change_the_logits():
+    model = make_model()
+    row = random_codes([12], 12)
+    changed = row.clone()
+    changed[0, 11] = changed[0, 11] % (NUM_CODES - 1) + 1
+    with torch.no_grad():
+        logits = model(torch.cat([row, changed, row.flip(1)]))
+    assert (logits[0] - logits[1]).abs().max() > 1e-2
+    assert (logits[0] - logits[2]).abs().max() > 1e-2
+
+
+def test_a_row_of_nothing_but_padding_gives_finite_logits_and_gradients():
+    model = make_model(train=True)
+    codes = random_codes([0, 3, 0], 6)
+    logits = model(codes)
+    logits.sum().backward()
+    assert torch.isfinite(logits).all()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_one_character_is_enough():
+    assert make_model()(random_codes([1, 1], 1)).shape == (2, 3)
+
+
+# ------------------------------------------------------------------ the whole model
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 7])
+@pytest.mark.parametrize("dense_units", [(), (6,), (6, 4)])
+def test_the_shape_of_the_logits(num_classes, dense_units):
+    model = make_model(num_classes=num_classes, dense_units=dense_units)
+    assert model(random_codes([3, 9, 1, 4], 9)).shape == (4, num_classes)
+
+
+def test_gradients_reach_every_weight():
+    model = make_model(train=True, dropout_rate=0.0)
+    every_code = torch.arange(1, NUM_CODES, dtype=torch.uint8).reshape(8, 5)
+    torch.nn.functional.cross_entropy(model(every_code), torch.arange(8) % 3).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+    # every character but padding is learned
+    assert torch.equal(model.embedding.weight.grad.abs().sum(1) > 0, torch.arange(NUM_CODES) != PADDING)
+
+
+def test_a_mapping_builds_the_same_model_as_a_config():
+    sizes = {"embedding_dim": 6, "conv_filters": [7], "lstm_units": 3}
+    from_mapping = CNN_LSTM_Model(NUM_CODES, 3, {"model": sizes}).state_dict()
+    sizes["conv_filters"] = (7,)
+    from_config = CNN_LSTM_Model(NUM_CODES, 3, Config(model=ModelConfig(**sizes))).state_dict()
+    assert {n: t.shape for n, t in from_mapping.items()} == {n: t.shape for n, t in from_config.items()}
+
+
+def test_every_integer_type_of_codes_gives_the_same_logits():
+    model, codes = make_model(), random_codes([9, 4], 9)
+    for dtype in (torch.int32, torch.int64):
+        assert torch.equal(model(codes.to(dtype)), model(codes))
+
+
+def test_shift_logits_adds_a_constant_for_good():
+    model, codes = make_model(), random_codes([9, 4], 9)
+    before = model(codes)
+    model.shift_logits(np.array([0.5, -1.0, 0.0]))
+    torch.testing.assert_close(model(codes), before + torch.tensor([0.5, -1.0, 0.0]))
+    assert model.classifier.bias.requires_grad
+
+
+# ------------------------------------------------------------------ attention
+
+
+def test_attention_weights_sum_to_one_and_are_zero_on_padding():
+    lengths = [1, 5, 12, 7]
+    codes = random_codes(lengths, 15)
+    _, weights = make_model().forward_with_attention(codes)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(4))
+    assert torch.equal(weights > 0, codes != PADDING)
+
+
+def test_attention_is_the_additive_one():
+    layer = AttentionLayer(6, 4)
+    hidden, mask = same(1, 2, 5, 6), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    context, weights = layer(hidden, mask)
+    for row, length in enumerate([5, 3]):
+        h = hidden[row, :length]
+        scores = torch.tanh(h @ layer.projection.weight.T + layer.projection.bias) @ layer.score.weight[0]
+        expected = torch.exp(scores) / torch.exp(scores).sum()
+        torch.testing.assert_close(weights[row, :length], expected)
+        torch.testing.assert_close(context[row], expected @ h)
+
+
+# ------------------------------------------------------------------ the parts against PyTorch's own
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 6])
+def test_masked_convolution_equals_conv1d_with_the_same_weights(kernel_size):
+    c_in, c_out, length, extra = 5, 7, 11, 4
+    ours = MaskedConv1d(c_in, c_out, kernel_size)
+    theirs = nn.Conv1d(c_in, c_out, kernel_size, padding="same")
+    with torch.no_grad():
+        # ours: one row of weights for each output, kernel position by kernel position
+        theirs.weight.copy_(ours.linear.weight.reshape(c_out, kernel_size, c_in).transpose(1, 2))
+        theirs.bias.copy_(ours.linear.bias)
+    x = same(0, 3, length, c_in)
+    expected = theirs(x.transpose(1, 2)).relu().transpose(1, 2)
+
+    torch.testing.assert_close(ours(x, torch.ones(3, length, 1)), expected, **CLOSE)
+
+    padded = nn.functional.pad(x, (0, 0, 0, extra))
+    mask = nn.functional.pad(torch.ones(3, length, 1), (0, 0, 0, extra))
+    answer = ours(padded, mask)
+    torch.testing.assert_close(answer[:, :length], expected, **CLOSE)
+    assert not answer[:, length:].any()
+
+
+def test_bidirectional_lstm_equals_pytorchs_on_packed_rows():
+    c_in, hidden, lengths = 5, 6, torch.tensor([9, 1, 4, 9, 2])
+    ours = BidirectionalLSTM(c_in, hidden)
+    theirs = nn.LSTM(c_in, hidden, batch_first=True, bidirectional=True)
+    with torch.no_grad():
+        for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+            getattr(theirs, name).copy_(getattr(ours.forward_lstm, name))
+            getattr(theirs, f"{name}_reverse").copy_(getattr(ours.backward_lstm, name))
+    x = same(0, 5, 9, c_in)
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(theirs(packed)[0], batch_first=True)
+    answer = ours(x, lengths)
+    assert answer.shape == expected.shape
+    for row, length in enumerate(lengths):
+        torch.testing.assert_close(answer[row, :length], expected[row, :length], **CLOSE)
