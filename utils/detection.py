@@ -80,6 +80,23 @@ def cumulative_counts(ranking: Ranking, weights: np.ndarray | None = None) -> tu
     return true_positives, flagged - true_positives
 
 
+def detection_curve(
+    labels: np.ndarray, probabilities: np.ndarray, benign_index: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flagged malicious and benign names from no threshold to the lowest, (B + 1,) each, first 0.
+
+    Raises
+    ------
+    ValueError
+        Where the names are all benign or all malicious: there is no curve.
+    """
+    malicious = np.asarray(labels) != benign_index
+    if malicious.all() or not malicious.any():
+        raise ValueError("a curve of malicious against benign needs names of both kinds")
+    hits, misses = cumulative_counts(rank(malicious_scores(probabilities, benign_index), malicious))
+    return np.concatenate(([0.0], hits)), np.concatenate(([0.0], misses))
+
+
 def roc_auc(true_positives: np.ndarray, false_positives: np.ndarray) -> float:
     """Return the area under the ROC curve, equal scores counting one half; NaN without both kinds of name."""
     positives, negatives = true_positives[-1], false_positives[-1]

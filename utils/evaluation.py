@@ -110,10 +110,10 @@ def evaluate(
         "calibration": calibration_metrics(labels, probabilities, benign_index=benign_index),
         "bootstrap": {
             "resamples": resamples,
+            "seed": seed,
+            "confidence": CONFIDENCE,
             "groups": rows.num_groups,
             "grouped": groups is not None,
-            "confidence": CONFIDENCE,
-            "seed": seed,
         },
         "intervals": _intervals(rows, classes, resamples, seed),
         "alarm_threshold": alarm,
