@@ -146,8 +146,9 @@ def plot_roc(
     """
     figure = _figure(6.4, 4.6)
     axes = figure.add_subplot()
+    models = _models(labels, probabilities, baseline, benign_index)
     floor = 1 / np.count_nonzero(np.asarray(labels) == benign_index)
-    for name, style, (hits, misses) in _models(labels, probabilities, baseline, benign_index):
+    for name, style, (hits, misses) in models:
         # A log axis has no place for FPR 0: the curve starts where it has cost one benign name.
         start = last_block_within(misses, floor)
         fpr, recall = _thin(misses[start:] / misses[-1], hits[start:] / hits[-1])

@@ -1,0 +1,154 @@
+"""The report for humans: the first sentences tell the truth, the tables hold the figures."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from tests.scored_names import CLASSES, scored_names
+from utils.calibration import calibration_metrics
+from utils.evaluation import evaluate, paired_differences, thresholds_at_fpr
+from utils.report_markdown import render_report
+from utils.report_verdict import enumerate_words, render_verdict
+
+LABELS, NETWORK = scored_names(3000, 1, skill=2.0)
+_, WORSE = scored_names(3000, 1, skill=1.2)  # the same seed, so the same labels
+THRESHOLDS = thresholds_at_fpr(*scored_names(3000, 2, skill=2.0), CLASSES, benign="benign")
+
+
+def judged(probabilities, **options):
+    return evaluate(LABELS, probabilities, CLASSES, benign="benign", resamples=20, **options)
+
+
+@pytest.fixture(scope="module")
+def full_report():
+    """Return a report with every section."""
+    families = np.where(LABELS == 2, np.array(["fam|ly", "<b>", "plain"])[np.arange(3000) % 3], None)
+    part = judged(
+        NETWORK,
+        groups=np.arange(3000) // 2,
+        thresholds=THRESHOLDS,
+        slices={"even": np.arange(3000) % 2 == 0, "none": np.zeros(3000, bool)},
+        families=families,
+    )
+    return {
+        "run": {"device": "cpu", "versions": {"numpy": "2", "torch": None}, "command": ["train.py", "-x"]},
+        "classes": list(CLASSES),
+        "benign": "benign",
+        "data": {"counts": {"train": {"benign": 9000, "phishing": 80}}, "dropped": {"ip_address": 7}},
+        "split": "registered_domain",
+        "parts": {"validation": judged(NETWORK), "test": part},
+        "uncalibrated": {"test": calibration_metrics(LABELS, WORSE, benign_index=0)},
+        "temperature": 1.234,
+        "baseline": {"test": judged(WORSE)},
+        "differences": {
+            "test": paired_differences(LABELS, NETWORK, WORSE, CLASSES, benign="benign", resamples=50)
+        },
+        "shortcuts": {
+            "max_depth": 6,
+            "features": {
+                "tld": {"macro_f1": 0.4, "roc_auc": 0.7, "recall_at_1pct_fpr": 0.1},
+                "length": {"macro_f1": 0.3, "roc_auc": None, "recall_at_1pct_fpr": None},
+            },
+        },
+        "prior": {"benign": 0.6, "phishing": 0.25, "malware": 0.15},
+    }
+
+
+def changed(report, **entries):
+    """Return a copy of the report with other entries."""
+    return copy.deepcopy(report) | entries
+
+
+def test_every_section_stands_and_every_table_is_whole(full_report):
+    text = render_report(full_report)
+    headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert headings == ["Run", "Data", "Test", "Validation", "Shortcut audit", "Undefined figures"]
+    assert "nan" not in text
+    assert "None" not in text
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 3 + 8 + 6 + 1  # run and data, test, validation (no slices, no families), shortcuts
+    for rows in tables:
+        assert len(rows) >= 3
+        assert len({row.replace("\\|", "").count("|") for row in rows}) == 1, rows
+
+
+def test_figures_of_the_report_stand_in_the_text(full_report):
+    text = render_report(full_report)
+    test = full_report["parts"]["test"]
+    low, high = test["intervals"]["macro_f1"]
+    assert f"{test['macro_f1']:.4f} [{low:.4f}, {high:.4f}]" in text
+    point = test["detection"]["at_fpr"]["0.01"]["validation"]
+    assert f"{100 * point['recall']:.1f} %" in text
+    assert f"{point['threshold']:.6g}, validation" in text
+    assert "| ip_address | 7 |" in text
+    assert "| train | 9,000 | 80 | 0 | 9,080 |" in text
+    assert "| versions | numpy 2, torch – |" in text
+    assert "benign 60.0 %, phishing 25.0 %, malware 15.0 %" in text
+    assert "| temperature (fitted on validation) | 1.234 |" in text
+    assert "fam\\|ly" in text
+    assert "&lt;b>" in text
+    assert "needs at least 10,000 benign names" in text
+
+
+def test_verdict_says_who_wins(full_report):
+    won = render_verdict(full_report, "test")
+    assert "The network beats the TF-IDF baseline on macro-F1" in won
+    assert "baseline wins" not in won
+    assert "1,500 registered domains" in won
+    swapped = changed(full_report, baseline={"test": judged(NETWORK)}, differences=None)
+    swapped["parts"]["test"] = judged(WORSE)
+    lost = render_verdict(swapped, "test")
+    assert "**The TF-IDF baseline wins** on macro-F1" in lost
+    assert "The network beats" not in lost
+    assert "not tested against chance" in lost
+
+
+def test_verdict_calls_a_gap_within_chance_a_tie(full_report):
+    nearly = 0.999 * NETWORK + 0.001 * WORSE
+    differences = paired_differences(LABELS, NETWORK, nearly, CLASSES, benign="benign", resamples=50)
+    report = changed(full_report, baseline={"test": judged(nearly)}, differences={"test": differences})
+    text = render_verdict(report, "test")
+    assert "cannot be told apart on macro-F1" in text
+    assert "baseline wins" not in text
+
+
+def test_verdict_names_a_shortcut_only_when_it_comes_near(full_report):
+    assert "comes near" not in render_verdict(full_report, "test")
+    near = changed(full_report)
+    near["shortcuts"]["features"]["tld"]["roc_auc"] = 0.9
+    assert "**A shortcut comes near:**" in render_verdict(near, "test")
+    assert "the TLD (0.9000) alone" in render_verdict(near, "test")
+
+
+def test_verdict_admits_no_better_than_the_majority(full_report):
+    constant = np.tile([0.8, 0.1, 0.1], (3000, 1))
+    report = changed(full_report, parts={"test": judged(constant)}, baseline=None)
+    text = render_verdict(report, "test")
+    assert "no better than the majority class" in text
+    assert "No baseline was trained" in text
+
+
+def test_random_split_is_marked_as_the_optimistic_bound(full_report):
+    assert "Optimistic bound" not in render_report(full_report)
+    assert "**Optimistic bound:**" in render_report(changed(full_report, split="random"))
+
+
+def test_threshold_chosen_on_the_test_names_is_said_to_flatter(full_report):
+    report = changed(full_report, parts={"test": judged(NETWORK)})
+    assert "chosen on these very names (which flatters)" in render_verdict(report, "test")
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_tiny_parts_and_a_bare_report_render(full_report, n):
+    part = evaluate(LABELS[:n], NETWORK[:n], CLASSES, benign="benign", resamples=5)
+    bare = changed(full_report, parts={"test": part})
+    for key in ("uncalibrated", "baseline", "differences", "shortcuts"):
+        del bare[key]
+    text = render_report(bare)
+    assert text.startswith("# Report\n\nOn ")
+    assert "None" not in text
+
+
+def test_words_are_enumerated():
+    assert [enumerate_words(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
