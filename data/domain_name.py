@@ -150,7 +150,7 @@ def _canonical_a_label(label: str) -> str:
     except UnicodeError:
         return label
     mapped = _map_unicode(text)
-    if mapped is None or mapped.isascii() or "." in mapped or _NO_LABEL_CHARACTER(mapped):
+    if mapped is None or mapped.isascii() or _NO_LABEL_CHARACTER(mapped):
         return label
     canonical = _punycode(mapped)
     return canonical if len(canonical) <= MAX_LABEL_LENGTH else label

@@ -1,7 +1,7 @@
 """The public suffix list: top-level domains, public suffixes and registered domains, offline.
 
 The list is the copy inside the package publicsuffixlist. It is parsed here, because that package's own
-parser forgets which rules are from the private section (hosting platforms) and takes five times as long.
+parser forgets which rules are from the private section (hosting platforms) and is two to three times slower.
 Rules: https://github.com/publicsuffix/list/wiki/Format.
 """
 
@@ -76,7 +76,7 @@ def top_level_domains() -> frozenset[str]:
 
 @cache
 def suffix_rules() -> SuffixRules:
-    """Read the list at the first call (about 10 ms), then return the same object.
+    """Read the list at the first call (about 20 ms), then return the same object.
 
     Raises
     ------

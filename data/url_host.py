@@ -45,8 +45,6 @@ def extract_host(text: str) -> str | Rejected:
     if not text.isascii():
         text = text.translate(_TO_ASCII)
     text = _refang(text.lstrip(_BEFORE).rstrip(_AFTER))
-    if text[:7].lower() == "mailto:":
-        return Rejected("email_address", f"{quote(text)} is an e-mail address, not a domain name")
     start = _URL_START.match(text)
     authority = _authority(text[start.end() :] if start else text)
     if "@" in authority:

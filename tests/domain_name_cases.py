@@ -141,6 +141,8 @@ _ACCEPTED: tuple[tuple[object, str], ...] = (
     ("www.münchen.de", "xn--mnchen-3ya.de"),
     ("www.xn--mnchen-3ya.de", "xn--mnchen-3ya.de"),
     ("faß.de", "xn--fa-hia.de"),
+    ("_dmarc.bücher.de", "_dmarc.xn--bcher-kva.de"),
+    ("my_bücher.de", "xn--my_bcher-95a.de"),
     ("президент.рф", "xn--d1abbgf6aiiy.xn--p1ai"),
     ("xn--d1abbgf6aiiy.xn--p1ai", "xn--d1abbgf6aiiy.xn--p1ai"),
     ("пример.РФ", "xn--e1afmkfd.xn--p1ai"),
@@ -166,6 +168,9 @@ _ACCEPTED: tuple[tuple[object, str], ...] = (
     ("xn--google-.com", "xn--google-.com"),  # decodes to "google"
     ("xn--.com", "xn--.com"),
     ("xn--99999999.com", "xn--99999999.com"),  # beyond U+10FFFF
+    ("xn--x-dha8227a.com", "xn--x-dha8227a.com"),  # "ü。x": two labels
+    ("xn--ax-1ca08a.com", "xn--ax-1ca08a.com"),  # "üa\u00a0x": maps to a space
+    ("xn--9tkaaaaaaaaaaaaaaaaaaa.com", "xn--9tkaaaaaaaaaaaaaaaaaaa.com"),  # 20 × U+3316: becomes too long
     # … unless they only stand for Unicode that is not in normal form: "bÜcher", "bu\u0308cher"
     ("xn--bcher-2pa.de", "xn--bcher-kva.de"),
     ("xn--bucher-xyd.de", "xn--bcher-kva.de"),

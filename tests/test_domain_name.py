@@ -1,6 +1,5 @@
 """What a domain name is: the table of cases, and properties that hold for any input."""
 
-import itertools
 import re
 import time
 
@@ -21,6 +20,7 @@ FRAGMENTS = [
     *("hxxps", "://", "[.]", "[dot]", "\\.", "@", ":443", "/", "%2e", "..", "mailto:", "<", " ", "\n"),
 ]
 DOTS = ["[.]", "(.)", "{.}", "[dot]", "(dot)", "{DOT}", "[.", ".]", "\\.", "。", "．", "｡", "%2E"]
+LINEAR_S = 0.03  # the worst case takes 3 ms; with a quadratic step it is 0.04 s and more
 HOSTILE_UNITS = [
     *("a", ".", "a.", "\\", "\\.", "[", "[.", "].", "[dot]", "[\u3000", "\u3000", " ", "<", "ü", "ﷺ"),
     *("www.", "*.", "xn--", "%", "%41", ":", "@", "/"),
@@ -45,6 +45,14 @@ any_text = st.one_of(
     st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join),
 )
 properties = settings(derandomize=True, deadline=None, max_examples=300)
+
+
+def is_mapped(character):
+    """Tell whether UTS 46 maps a character to something else, or to nothing."""
+    try:
+        return idna.uts46_remap(character, std3_rules=False) != character
+    except idna.IDNAError:
+        return False
 
 
 def to_unicode(domain):
@@ -189,19 +197,21 @@ def test_agrees_with_the_idna_package_where_that_accepts_a_label(label):
     assert normalize_domain(f"{label}.com") == expected
 
 
-def test_every_code_point_that_is_mapped_is_stable():
-    # Without the tens of thousands of ideographs and syllables that map to themselves.
-    blocks = [(0x80, 0x3400), (0xA640, 0xA800), (0xF900, 0x10500), (0x1D400, 0x1FB00), (0x2F800, 0x2FA20)]
-    for code_point in itertools.chain.from_iterable(itertools.starmap(range, blocks)):
-        domain = normalize_domain(f"a{chr(code_point)}b.com")
+def test_every_character_that_is_mapped_is_stable():
+    mapped = [character for character in map(chr, range(0x80, 0x30000)) if is_mapped(character)]
+    assert len(mapped) > 5_000
+    for character in mapped:
+        domain = normalize_domain(f"a{character}b.com")
         if isinstance(domain, str):
-            assert normalize_domain(domain) == domain, hex(code_point)
-            assert normalize_domain(to_unicode(domain)) == domain, hex(code_point)
+            assert normalize_domain(domain) == domain, hex(ord(character))
+            assert normalize_domain(to_unicode(domain)) == domain, hex(ord(character))
 
 
 @pytest.mark.parametrize("unit", HOSTILE_UNITS)
 def test_hostile_lengths_are_quick(unit):
-    for text in (unit * (8_000 // len(unit)), "https://" + unit * 250 + "x.com", unit * 1_000_000):
+    normalize_domain("ü%20.com:1:1")  # what is imported at the first need does not count
+    many = unit * (8_000 // len(unit))
+    for text in (many, f"x{many}", f"x.{many}.com", f"https://{unit * 250}x.com", unit * 1_000_000):
         start_s = time.process_time()
         normalize_domain(text)
-        assert time.process_time() - start_s < 0.25  # it takes milliseconds; quadratic would take seconds
+        assert time.process_time() - start_s < LINEAR_S
