@@ -334,3 +334,23 @@ class TrainingRun:
             probabilities=probabilities_from_logits(logits, self.checkpoint.temperature),
             uncalibrated=probabilities_from_logits(logits),
         )
+
+    def _draw(
+        self, folder: RunFolder, report: dict[str, Any], test: "PartScores", baseline: "np.ndarray | None"
+    ) -> None:
+        """Write the figures of the test part."""
+        from utils.visualization import save_figures
+
+        save_figures(
+            folder.figures,
+            history=self.history,
+            report=report["parts"]["test"],
+            labels=test.labels,
+            probabilities=test.probabilities,
+            baseline=baseline,
+            uncalibrated=report["uncalibrated"]["test"],
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

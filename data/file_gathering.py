@@ -92,9 +92,9 @@ def gather_file(
     columns = _Columns(path)
     consumed = 0
 
-    def note(bytes_consumed: int) -> None:
+    def note(new_bytes: int) -> None:
         nonlocal consumed
-        consumed = bytes_consumed
+        consumed += new_bytes
 
     for record in islice(read_records(path, format=format, progress=note), limit):
         columns.num_records += 1

@@ -153,7 +153,7 @@ class ModelTrainer:
             self._train_epoch(X, y, lengths, weights)
             values = (
                 self.sums.averages()
-                | self._validate(X_val, y_val)
+                | self._validate(X_val, y_val, weights)
                 | {"learning_rate": self._learning_rate(0)}
             )
             self._finish_epoch(values, time.perf_counter() - started, len(y))
@@ -246,7 +246,7 @@ class ModelTrainer:
     def state_dict(self) -> dict[str, Any]:
         """Return everything that an exact continuation needs: builtins and tensors only."""
         return {
-            "model": self.model.state_dict(),
+            "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
             "best": self.best.state_dict(),
             "history": {name: list(column) for name, column in self.history.items()},
