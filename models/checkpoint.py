@@ -5,6 +5,8 @@ it holds all that prediction needs. Nothing in a file is ever executed, and no m
 word: sizes are compared with the file's own before a tensor is made.
 """
 
+import pickletools
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,16 @@ from utils.files import atomic_path
 
 FORMAT = "malicious-domain-classifier"
 FORMAT_VERSION = 1
+
+# What `torch.save` writes for builtins and tensors. `weights_only` lets through more, such as the call
+# bytearray(10**12): nothing is executed, but memory is taken on the file's word.
+_OPCODES = {
+    "PROTO", "STOP", "MARK", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+    "SETITEM", "SETITEMS", "APPEND", "APPENDS", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2",
+    "LONG1", "BINFLOAT", "BINUNICODE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "REDUCE",
+    "BINPERSID",
+}  # fmt: skip
+_GLOBAL = re.compile(r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Za-z0-9]+Storage")
 
 # key → type; a checkpoint without one of them is none of ours
 _REQUIRED = {
@@ -89,6 +101,12 @@ class Checkpoint:
         CheckpointError
             The weights do not fit the configuration in the same file.
         """
+        model = self._empty_model()
+        model.load_state_dict({n: t.contiguous() for n, t in self.model_state_dict.items()}, assign=True)
+        return model.eval()
+
+    def _empty_model(self) -> CNN_LSTM_Model:
+        """Return the model that the configuration describes, without memory; raise unless it fits."""
         with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
             model = CNN_LSTM_Model(NUM_CODES, len(self.classes), self.config)
         expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
@@ -96,8 +114,7 @@ class Checkpoint:
         if expected != found:
             wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
             raise CheckpointError(f"the weights do not fit the model's configuration: {', '.join(wrong[:4])}")
-        model.load_state_dict({n: t.contiguous() for n, t in self.model_state_dict.items()}, assign=True)
-        return model.eval()
+        return model
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -141,18 +158,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         No such file, not a checkpoint, damaged, of a newer format, or it does not hold together.
     """
     path = Path(path)
-    _refuse_bad_container(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - a hostile pickle can make torch raise anything
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{path}: refused: not a plain dictionary of tensors and builtins ({reason})"
-        ) from None
-    try:
-        return _checked(content)
+        _refuse_bad_container(path)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # noqa: BLE001 - a hostile pickle can make torch raise anything
+            reason = str(error) or type(error).__name__
+            raise CheckpointError(
+                f"refused: not a plain dictionary of tensors and builtins ({reason})"
+            ) from None
+        checkpoint = _checked(content)
+        checkpoint._empty_model()  # raises where the weights do not fit
+        return checkpoint
     except (CheckpointError, ConfigError) as error:
-        raise CheckpointError(f"{path}: {error}") from None
+        raise CheckpointError(f"{path}: {_one_line(str(error))}") from None
 
 
 def _refuse_bad_container(path: Path) -> None:
@@ -161,15 +180,37 @@ def _refuse_bad_container(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             size = path.stat().st_size
+            if any(e.compress_type != zipfile.ZIP_STORED or e.file_size > size for e in entries):
+                raise CheckpointError("refused: holds compressed entries, which no checkpoint has")
+            if sum(e.file_size for e in entries) > size:
+                raise CheckpointError("refused: its entries claim more bytes than the file has")
+            if (bad := archive.testzip()) is not None:
+                raise CheckpointError(f"damaged: {bad} does not match its checksum")
+            pickles = [e for e in entries if e.filename.lower().rpartition("/")[2] == "data.pkl"]
+            if len(pickles) != 1:
+                raise CheckpointError("no PyTorch checkpoint: a zip file without one data.pkl")
+            _refuse_bad_pickle(archive.read(pickles[0]))
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint{_neighbours(path)}") from None
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise CheckpointError(f"no such checkpoint{_neighbours(path)}") from None
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, ValueError) as error:
         what = "a folder" if path.is_dir() else "damaged, cut short, or no PyTorch checkpoint"
-        raise CheckpointError(f"{path}: {what} ({error})") from None
-    if any(e.compress_type != zipfile.ZIP_STORED or e.file_size > size for e in entries):
-        raise CheckpointError(f"{path}: refused: holds compressed entries, which no checkpoint has")
-    if sum(e.file_size for e in entries) > size:
-        raise CheckpointError(f"{path}: refused: its entries claim more bytes than the file has")
+        raise CheckpointError(f"{what} ({error})") from None
+
+
+def _refuse_bad_pickle(data: bytes) -> None:
+    """Let through only the instructions that builtins and tensors need, without running any."""
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name == "GLOBAL" and not _GLOBAL.fullmatch(argument):
+                raise CheckpointError(
+                    f"refused: it names {argument.replace(' ', '.')}, which no checkpoint needs"
+                )
+            if opcode.name not in _OPCODES:
+                raise CheckpointError(
+                    f"refused: it holds the instruction {opcode.name}, which no checkpoint needs"
+                )
+    except ValueError as error:
+        raise CheckpointError(f"damaged: not a pickle ({error})") from None
 
 
 def _checked(content: Any) -> Checkpoint:
@@ -189,26 +230,34 @@ def _checked(content: Any) -> Checkpoint:
     if content["alphabet"] != ALPHABET:
         raise CheckpointError("its alphabet is not this program's: the weights would mean other characters")
     classes = tuple(content["classes"])
-    if (
-        len(classes) < 2
-        or not all(isinstance(c, str) for c in classes)
-        or content["benign_class"] not in classes
-    ):
-        raise CheckpointError(f"its class names make no sense: {classes!r}")
+    if not all(isinstance(c, str) and c.isprintable() for c in classes):
+        raise CheckpointError("its class names are no texts")
+    if not 2 <= len(set(classes)) == len(classes) or content["benign_class"] not in classes:
+        raise CheckpointError("its class names are fewer than two, repeated, or lack the benign one")
     if not 0 < content["temperature"] < float("inf") or not 1 <= content["max_length"] <= 253:
         raise CheckpointError("its temperature or its length is out of range")
-    for name, tensor in content["model_state_dict"].items():
-        if (
-            not isinstance(tensor, Tensor)
-            or tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes()
-        ):
-            raise CheckpointError(f"the weight '{name}' is no tensor, or claims more bytes than it has")
+    _check_weights(content["model_state_dict"])
     return Checkpoint(
         config=as_config(content["config"]),
         classes=classes,
         trainer_state=content.get("trainer_state"),
         **{key: content[key] for key in _REQUIRED if key not in ("config", "classes")},
     )
+
+
+def _check_weights(weights: Mapping[Any, Any]) -> None:
+    """Raise unless `weights` maps names to tensors that have all the bytes their shapes claim."""
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise CheckpointError(f"the weight {name!r} is no tensor with a name")
+        if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"the weight {name!r} claims more bytes than it has")
+
+
+def _one_line(text: str) -> str:
+    """Put a message, parts of which come from a hostile file, into one printable line of 300 characters."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else "?" for c in line)[:300]
 
 
 def _neighbours(path: Path) -> str:

@@ -46,6 +46,40 @@ def tiny_checkpoint(tmp_path_factory):
 
 
 @pytest.fixture
+def good_content(tiny_checkpoint):
+    """Return what a good checkpoint holds, to be spoiled."""
+    import torch
+
+    return torch.load(tiny_checkpoint, weights_only=True)
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """Return the message with which a checkpoint of these bytes, or of this content, is refused."""
+    import torch
+
+    from models.checkpoint import load_checkpoint
+    from utils.errors import EXIT_FAILED, CheckpointError
+
+    def refuse(given):
+        path = tmp_path / "spoiled.pt"
+        if isinstance(given, bytes):
+            path.write_bytes(given)
+        else:
+            torch.save(given, path)
+        with pytest.raises(CheckpointError) as caught:
+            load_checkpoint(path)
+        text = str(caught.value)
+        assert caught.value.exit_code == EXIT_FAILED
+        assert text.startswith(f"{path}: ")
+        assert text.isprintable(), "one line, and no escape sequences of the file's"
+        assert len(text) < 600
+        return text.removeprefix(f"{path}: ")
+
+    return refuse
+
+
+@pytest.fixture
 def load_config_text(tmp_path):
     """Write a text to a file and load it: `load_config_text(text, *overrides)`."""
 
