@@ -55,7 +55,7 @@ CASES = {
     "white space only": (b" \n\n ", "phishing.json", "phishing.json"),
     "truncated array": (array(GOOD)[:-30], "phishing.json", "phishing.json, "),
     "not JSON": (b"[this is not JSON]", "phishing.json", "phishing.json, "),
-    "no records": (b"[]", "phishing.json", "no records"),
+    "no records": (b"[]", "phishing.json", "holds no record"),
     "an object that is no record": (b'{"a": 1}', "phishing.json", "phishing.json"),
     "a number": (b"42", "phishing.json", "phishing.json"),
     "array of numbers": (json.dumps(list(range(100))).encode(), "phishing.json", "phishing"),

@@ -5,6 +5,7 @@ Arrays come in as arguments; who reads files and who computes logits is the scri
 
 import csv
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from utils.calibration import calibration_metrics
 from utils.config import EvaluationConfig
 from utils.evaluation import evaluate
 from utils.shortcut_audit import audit_shortcuts
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +94,29 @@ class Judge:
             seed=self.seed,
         )
 
-    def report(self, parts: Mapping[str, PartScores]) -> dict[str, Any]:
-        """Return the entries "parts" and "uncalibrated" of the run's report."""
-        return {
+    def report(
+        self,
+        facts: Mapping[str, Any],
+        parts: Mapping[str, PartScores],
+        domains: Sequence[str],
+        labels: np.ndarray,
+    ) -> tuple[dict[str, Any], np.ndarray | None]:
+        """Return the whole report, and the baseline's probabilities (N, K) on the test part for the figures.
+
+        Parameters
+        ----------
+        facts
+            What is known without judging: the report's entries run, data, split, prior, temperature.
+        parts
+            Part name → scores; "test" is compared with the baseline.
+        domains, labels
+            The training part: what the baseline and the shortcuts learn from.
+        """
+        test = parts["test"]
+        report = {
+            **facts,
+            "classes": list(self.classes),
+            "benign": self.settings.benign_class,
             "parts": {
                 name: self.judge(part, part.probabilities, self.thresholds) for name, part in parts.items()
             },
@@ -101,23 +124,15 @@ class Judge:
                 name: calibration_metrics(part.labels, part.uncalibrated, benign_index=self.benign_index)
                 for name, part in parts.items()
             },
+            "shortcuts": audit_shortcuts(
+                list(domains), labels, list(test.domains), test.labels, benign_index=self.benign_index
+            ),
+            "baseline": None,
         }
-
-    def compare_baseline(
-        self, domains: Sequence[str], labels: np.ndarray, test: PartScores
-    ) -> tuple[dict[str, Any], np.ndarray]:
-        """Train TF-IDF + logistic regression on the training part; judge it on test.
-
-        Returns
-        -------
-        The report's entry "baseline", and the baseline's probabilities (N, K) on test for the figures.
-        """
+        if not self.settings.baseline:
+            return report, None
+        logger.info("training the baseline: TF-IDF of 1 to 4 characters and logistic regression")
         baseline = train_baseline(list(domains), labels, seed=self.seed)
         probabilities = baseline.predict_proba(list(test.domains))
-        return {"test": self.judge(test, probabilities, None)}, probabilities
-
-    def audit(self, domains: Sequence[str], labels: np.ndarray, test: PartScores) -> dict[str, Any]:
-        """Return the report's entry "shortcuts": how far the TLD, the length, the label count get alone."""
-        return audit_shortcuts(
-            list(domains), labels, list(test.domains), test.labels, benign_index=self.benign_index
-        )
+        report["baseline"] = {"test": self.judge(test, probabilities, None)}
+        return report, probabilities

@@ -1,0 +1,217 @@
+"""One training run from its data to its report: what `train.py` does once the command line is read.
+
+The only module of this folder that knows all the others: data, trainer, calibration, evaluation, files.
+"""
+
+import logging
+import sys
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.feature_engineering import NUM_CODES, encode_domains
+from data.preprocessor import class_weights, load_parts
+from data.slices import slice_masks
+from models.batching import predict_logits
+from models.checkpoint import Checkpoint, save_checkpoint
+from models.classifier import probabilities_from_logits
+from models.cnn_lstm_model import CNN_LSTM_Model
+from models.device import resolve_device
+from models.model_trainer import ModelTrainer
+from models.training_log import TrainingLog
+from utils.calibration import fit_temperature
+from utils.config import Config
+from utils.errors import ConfigError
+from utils.evaluation import thresholds_at_fpr, validation_metrics
+from utils.report_markdown import render_report
+from utils.run_folder import RunFolder
+from utils.run_report import Judge, PartScores, scores_csv
+from utils.signals import stop_on_signal
+from utils.versions import versions
+from utils.visualization import save_figures
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingRun:
+    """The parts of the data, the model, and the steps from one to the other.
+
+    With `limit`, only so many records of each file are read.
+    """
+
+    def __init__(self, config: Config, device_name: str, limit: int | None = None) -> None:
+        self.config = config
+        self.device, reason = resolve_device(device_name)
+        logger.info("device %s (%s)", self.device, reason)
+        self.data = load_parts(config.data, limit=limit)
+        self.classes = config.data.classes
+        self.benign_index = self.classes.index(config.evaluation.benign_class)
+        for name, part in self.data.parts.items():
+            logger.info(
+                "%s: %s", name, ", ".join(f"{count:,} {label}" for label, count in part.counts().items())
+            )
+        torch.manual_seed(config.training.seed)
+        self.model = CNN_LSTM_Model(NUM_CODES, len(self.classes), config)
+        self.facts = self._facts()
+        logger.info("model with %s weights", f"{sum(p.numel() for p in self.model.parameters()):,}")
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what this run is made of: the manifest."""
+        return {
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "command": sys.argv,
+            "device": str(self.device),
+            "versions": versions(),
+            "seeds": {"data": self.config.data.seed, "training": self.config.training.seed},
+            "classes": list(self.classes),
+            "data": {
+                "counts": self.data.counts(),
+                "dropped": self.data.drops,
+                "files": self.data.fingerprints,
+            },
+        }
+
+    def require_same_data(self, folder: RunFolder) -> None:
+        """Raise where the files are no longer those that the run started with."""
+        before = folder.read_json("manifest.json")["data"]
+        if before["files"] != self.data.fingerprints or before["counts"] != self.data.counts():
+            raise ConfigError(
+                f"{folder.path}: cannot go on: the data files have changed since the run started"
+            )
+
+    def codes(self, part: str) -> np.ndarray:
+        """Return the character codes (N, T) of a part."""
+        return encode_domains(self.data.parts[part].domains, self.config.data.max_length)
+
+    # ------------------------------------------------------------------ training
+
+    def one_step(self) -> dict[str, list[float]]:
+        """Train on one batch and validate on one, and return the history."""
+        training = replace(self.config.training, epochs=1, early_stopping_metric="val_loss")
+        trainer = ModelTrainer(self.model, replace(self.config, training=training), self.device)
+        rows = slice(0, training.batch_size)
+        batches = [
+            (self.codes(part)[rows], self.data.parts[part].labels[rows]) for part in ("train", "validation")
+        ]
+        return trainer.train(*batches[0], *batches[1])
+
+    def fit(self, folder: RunFolder, trainer_state: dict[str, Any] | None) -> None:
+        """Train, calibrate on validation, and write `best.pt`."""
+        train, validation = self.data.parts["train"], self.data.parts["validation"]
+        weights = class_weights(train.labels, self.classes, self.config.training.class_weights)
+        tensorboard = folder.tensorboard if self.config.output.tensorboard else None
+        with TrainingLog(folder.metrics, tensorboard, self.config.training.epochs) as log:
+            log.add_text("config", (folder.path / "config.yaml").read_text(encoding="utf-8"))
+            trainer = ModelTrainer(
+                self.model,
+                self.config,
+                self.device,
+                metrics=self._detection_metrics,
+                on_epoch_end=log.epoch_ended,
+                on_checkpoint=lambda state: save_checkpoint(
+                    folder.last, self._checkpoint(state["history"], state)
+                ),
+            )
+            if trainer_state is not None:
+                trainer.load_state_dict(trainer_state)
+            with stop_on_signal(trainer):
+                self.history = trainer.train(
+                    self.codes("train"),
+                    train.labels,
+                    codes_val := self.codes("validation"),
+                    validation.labels,
+                    class_weights=weights,
+                )
+        # A weighted loss shifts the logits by log(weight): taken off, probabilities refer to the data's own
+        # class shares, which the checkpoint states as its prior.
+        self.model.shift_logits(-np.log(weights))
+        self.checkpoint = self._checkpoint(self.history)
+        self._calibrate(self._logits(codes_val), validation.labels)
+        save_checkpoint(folder.best, self.checkpoint)
+        folder.write_json("history.json", self.history)
+
+    def _detection_metrics(self, labels: np.ndarray, logits: Tensor) -> dict[str, float]:
+        """Judge an epoch on validation."""
+        return validation_metrics(labels, probabilities_from_logits(logits), self.benign_index)
+
+    def _calibrate(self, logits: Tensor, labels: np.ndarray) -> None:
+        """Choose temperature and thresholds on validation and put them into the checkpoint."""
+        checkpoint, benign = self.checkpoint, self.config.evaluation.benign_class
+        if self.config.evaluation.calibrate:
+            checkpoint.temperature = float(fit_temperature(logits.numpy(), labels))
+        probabilities = probabilities_from_logits(logits, checkpoint.temperature)
+        checkpoint.thresholds = thresholds_at_fpr(labels, probabilities, self.classes, benign=benign)
+        logger.info("temperature %.3f, thresholds %s", checkpoint.temperature, checkpoint.thresholds)
+
+    def _checkpoint(self, history: dict[str, list[float]], state: dict[str, Any] | None = None) -> Checkpoint:
+        """Return a checkpoint of the model as it is now; with `state` the training can go on from it."""
+        counts = self.data.counts()["train"]
+        return Checkpoint(
+            model_state_dict={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
+            config=self.config,
+            history=history,
+            classes=self.classes,
+            benign_class=self.config.evaluation.benign_class,
+            max_length=self.config.data.max_length,
+            prior={name: count / sum(counts.values()) for name, count in counts.items()},
+            metadata=self.facts,
+            trainer_state=state,
+        )
+
+    def _logits(self, codes: np.ndarray) -> Tensor:
+        return predict_logits(self.model, codes, self.config.training.batch_size, self.device)
+
+    # ------------------------------------------------------------------ evaluation
+
+    def report(self, folder: RunFolder) -> None:
+        """Judge validation and test, draw the figures, write the report, and point `latest` here."""
+        scores = {name: self._score(name) for name in ("validation", "test")}
+        facts = {
+            "run": self.facts,
+            "data": {"counts": self.data.counts(), "dropped": self.data.drops},
+            "split": self.config.data.split,
+            "prior": self.checkpoint.prior,
+            "temperature": self.checkpoint.temperature,
+        }
+        judge = Judge(self.classes, self.checkpoint.thresholds, self.config.evaluation, self.config.data.seed)
+        train = self.data.parts["train"]
+        report, baseline = judge.report(facts, scores, train.domains, train.labels)
+        folder.write_text("test_predictions.csv", scores_csv(scores["test"], self.classes))
+        folder.write_json("report.json", report)
+        folder.write_text("report.md", render_report(report))
+        if self.config.output.figures:
+            self._draw(folder, report, scores["test"], baseline)
+        folder.mark_latest()
+        logger.info("report %s", folder.path / "report.md")
+
+    def _score(self, part: str) -> PartScores:
+        """Run the model over a part."""
+        data = self.data.parts[part]
+        logits = self._logits(self.codes(part))
+        return PartScores(
+            domains=data.domains,
+            labels=data.labels,
+            groups=data.groups,
+            families=data.family_names(),
+            slices=slice_masks(data.domains),
+            probabilities=probabilities_from_logits(logits, self.checkpoint.temperature),
+            uncalibrated=probabilities_from_logits(logits),
+        )
+
+    def _draw(
+        self, folder: RunFolder, report: dict[str, Any], test: PartScores, baseline: np.ndarray | None
+    ) -> None:
+        """Write the figures of the test part."""
+        save_figures(
+            folder.figures,
+            history=self.history,
+            report=report["parts"]["test"],
+            labels=test.labels,
+            probabilities=test.probabilities,
+            baseline=baseline,
+            uncalibrated=report["uncalibrated"]["test"],
+        )
