@@ -1,0 +1,217 @@
+"""The bytes of a data file: opening, standard input, gzip, byte-order marks, lines, progress.
+
+Everything is read forwards once and in small blocks, so that a pipe, a file of 16 GB and `tail -f` are alike.
+"""
+
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from utils.errors import DataError
+
+STDIN = Path("-")
+BLOCK_BYTES = 128 * 1024
+# A record has 6 to 17 kB, and MongoDB takes no document beyond 16 MiB: this bounds memory, not data.
+MAX_RECORD_BYTES = 32 * 1024 * 1024
+# Enough of the first line to tell the formats apart.
+MAX_HEAD_BYTES = 1024 * 1024
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_OTHER_MAGIC = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ\x00": "xz data",
+    b"\x28\xb5\x2f\xfd": "zstandard data",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+_BOM = b"\xef\xbb\xbf"
+
+
+class ByteSource:
+    """The decompressed bytes of one file, as a context manager.
+
+    Parameters
+    ----------
+    path
+        A file, or `STDIN` for standard input. gzip is recognised by its first bytes, not by the name.
+    progress
+        Called with the number of bytes newly read from the (compressed) file, once a block.
+
+    Attributes
+    ----------
+    name
+        What error messages call the file.
+    head
+        The start of the file up to the end of the first line that is not blank, or some `MAX_HEAD_BYTES`.
+        These bytes are still to be read. No more is taken from a pipe than that, so it does not wait.
+
+    Raises
+    ------
+    DataError
+        From every method: the file is missing, a folder, unreadable, damaged, or compressed otherwise.
+    """
+
+    def __init__(self, path: Path, progress: Callable[[int], object] | None = None) -> None:
+        self.name = "<stdin>" if path == STDIN else str(path)
+        self._path = path
+        self._progress = progress
+        self._file: BinaryIO | None = None
+        self.head = b""
+
+    def __enter__(self) -> "ByteSource":
+        try:
+            self._file = sys.stdin.buffer if self._path == STDIN else self._path.open("rb", buffering=0)
+        except OSError as error:
+            raise self.error(f"cannot be opened: {error.strerror}") from error
+        try:
+            self._look_at_start(_FileBytes(self._file, self._progress, self.error))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None and self._path != STDIN:
+            self._file.close()
+
+    def skip(self, size: int) -> None:
+        """Read over the next `size` bytes."""
+        self._buffered.read(size)
+
+    def read(self) -> bytes:
+        """Return the next bytes, as many as there are at hand, and b"" only at the end of the file."""
+        return self._buffered.read1(BLOCK_BYTES)
+
+    def pieces(self, max_bytes: int) -> Iterator[bytes]:
+        """Yield each line with its line feed as soon as it is complete, but at most `max_bytes` at once."""
+        return iter(partial(self._buffered.readline, max_bytes), b"")
+
+    def lines(self) -> Iterator[bytes | None]:
+        """Yield each line without its line feed, but None for a line beyond `MAX_RECORD_BYTES`."""
+        too_long = False
+        for piece in self.pieces(MAX_RECORD_BYTES):
+            if too_long or (len(piece) == MAX_RECORD_BYTES and not piece.endswith(b"\n")):
+                if not too_long:
+                    yield None
+                # What is left of such a line is read and dropped.
+                too_long = not piece.endswith(b"\n")
+            else:
+                yield piece.removesuffix(b"\n")
+
+    def error(self, message: str, position: str | None = None) -> DataError:
+        """Return the error to raise about this file."""
+        return DataError(self.name, message, position)
+
+    def _look_at_start(self, file: "_FileBytes") -> None:
+        """Find out how the file is compressed, drop a byte-order mark, and set `head`."""
+        start = _read_at_least(file, max(map(len, _OTHER_MAGIC)))
+        for magic, kind in _OTHER_MAGIC.items():
+            if start.startswith(magic):
+                raise self.error(f"expected UTF-8 text, plain or gzip-compressed, found {kind}")
+        content: io.RawIOBase = _Chained(start, file)
+        if start.startswith(_GZIP_MAGIC):
+            content = _GunzippedBytes(content, self.error)
+        head = _read_at_least(content, len(_BOM)).removeprefix(_BOM)
+        while b"\n" not in head.lstrip() and len(head) < MAX_HEAD_BYTES:
+            block = content.read(BLOCK_BYTES)
+            if not block:
+                break
+            head += block
+        if b"\x00" in head:
+            raise self.error("expected text, found binary data")
+        self.head = head
+        self._buffered = io.BufferedReader(_Chained(head, content), BLOCK_BYTES)
+
+
+class _FileBytes(io.RawIOBase):
+    """An open file whose errors are the user's and whose progress is told."""
+
+    def __init__(
+        self, file: BinaryIO, progress: Callable[[int], object] | None, error: Callable[[str], DataError]
+    ) -> None:
+        # `readinto1` returns what a pipe holds at the moment; `readinto` of an unbuffered file does as well.
+        self._fill = getattr(file, "readinto1", file.readinto)
+        self._progress = progress
+        self._error = error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        try:
+            size = self._fill(buffer)
+        except OSError as error:
+            raise self._error(f"cannot be read: {error.strerror}") from error
+        if self._progress is not None and size:
+            self._progress(size)
+        return size
+
+
+class _GunzippedBytes(io.RawIOBase):
+    """The content of one or more gzip members; zero bytes after a member are padding (gzip(1), RFC 1952)."""
+
+    def __init__(self, compressed: io.RawIOBase, error: Callable[[str], DataError]) -> None:
+        self._compressed = compressed
+        self._error = error
+        self._member = zlib.decompressobj(wbits=31)
+        self._data = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        while True:
+            at_end = False
+            if not self._data:
+                self._data = self._compressed.read(BLOCK_BYTES)
+                at_end = not self._data
+            if self._member.eof:
+                self._data = self._data.lstrip(b"\x00")
+                if at_end:
+                    return 0
+                if not self._data:
+                    continue
+                self._member = zlib.decompressobj(wbits=31)
+            try:
+                # At the end of the file, the decompressor may still hold output that did not fit before.
+                content = self._member.decompress(self._data, len(buffer))
+            except zlib.error as error:
+                raise self._error(f"the gzip data is damaged ({error})") from error
+            self._data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            if content:
+                buffer[: len(content)] = content
+                return len(content)
+            if at_end and not self._member.eof:
+                raise self._error("the gzip data ends early: the file is truncated")
+
+
+class _Chained(io.RawIOBase):
+    """Some bytes, and then those of another file."""
+
+    def __init__(self, start: bytes, rest: io.RawIOBase) -> None:
+        self._start = start
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        if not self._start:
+            return self._rest.readinto(buffer)
+        part = self._start[: len(buffer)]
+        self._start = self._start[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def _read_at_least(file: io.RawIOBase, size: int) -> bytes:
+    """Return `size` bytes or more, fewer only at the end of the file: a pipe may give a single byte."""
+    data = b""
+    while len(data) < size and (block := file.read(BLOCK_BYTES)):
+        data += block
+    return data

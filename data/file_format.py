@@ -1,0 +1,110 @@
+"""The formats of data files, and how a file's format is found out."""
+
+import re
+
+import msgspec
+
+from data.byte_source import ByteSource
+from data.record import NAME_KEYS
+from utils.errors import DataError
+
+FORMATS = ("auto", "json", "jsonl", "text", "csv", "tsv")
+
+# Headers under which a CSV file may hold its names, when no column is asked for.
+NAME_COLUMNS = (*NAME_KEYS, "name", "host", "query", "url")
+
+_SUFFIXES = {
+    "csv": "csv",
+    "tsv": "tsv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "txt": "text",
+    "list": "text",
+}
+_ARRAY_START = re.compile(rb"\s*\[\s*(?:[{\"\]]|$)")
+_DELIMITERS = ",;\t|"
+_QUOTED = re.compile(r'"[^"]*"')
+
+
+def detect_format(source: ByteSource) -> str:
+    """Return the format of a file from its first line and the suffix of its name; ".gz" is left aside.
+
+    1. ".csv" and ".tsv" are believed.
+    2. An array that begins with an object, a string or its end is "json", whatever the suffix.
+    3. An object is "jsonl" where the first line holds all of it, else "json" (one record over several lines).
+    4. ".jsonl", ".ndjson", ".txt" and ".list" are believed.
+    5. A first line with a delimiter and the name of a usual name column is "csv".
+    6. All else is "text", one name a line; but in a ".json" file it is an error.
+
+    Raises
+    ------
+    DataError
+        A ".json" file begins with neither an array nor an object nor a string; or the file is binary.
+    """
+    head = source.head
+    suffix = source.name.lower().removesuffix(".gz").rpartition(".")[2]
+    if suffix in ("csv", "tsv"):
+        return _SUFFIXES[suffix]
+    if _ARRAY_START.match(head):
+        return "json"
+    line = head.strip().partition(b"\n")[0].strip()
+    if line.startswith(b"{"):
+        return "jsonl" if line.endswith(b"}") else "json"
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if line.startswith(b'"') and _is_json_text(line):
+        return "jsonl"
+    if suffix == "json" and line:
+        found = line[:20].decode(errors="replace")
+        raise source.error(f"expected a JSON array or one JSON object a line, found {found!r}", "line 1")
+    return "csv" if _has_name_column(line.decode(errors="replace")) else "text"
+
+
+def delimiter_of(header: str) -> str:
+    """Return the delimiter that is most frequent outside the quotes of a header line, by default a comma."""
+    bare = _QUOTED.sub("", header)
+    return max(_DELIMITERS, key=bare.count)
+
+
+def name_column(header: list[str], column: str | None, source_name: str) -> int:
+    """Return the index of the column with the names.
+
+    Parameters
+    ----------
+    header
+        The cells of the first line.
+    column
+        The column asked for, or None for the one of `NAME_COLUMNS` that is there.
+    source_name
+        What to call the file in the error.
+
+    Raises
+    ------
+    DataError
+        The column is not there or there twice, or none or several of `NAME_COLUMNS` are.
+    """
+    wanted = NAME_COLUMNS if column is None else (column,)
+    found = [
+        index for index, cell in enumerate(header) if (cell.lower() if column is None else cell) in wanted
+    ]
+    if len(found) == 1:
+        return found[0]
+    columns = ", ".join(map(repr, header))
+    if column is not None:
+        expected = f"expected {'one' if found else 'a'} column {column!r}"
+    else:
+        expected = f"expected a header line with exactly one of the columns {', '.join(NAME_COLUMNS)}"
+    raise DataError(source_name, f"{expected}, found the columns {columns}", "line 1")
+
+
+def _has_name_column(line: str) -> bool:
+    delimiter = delimiter_of(line)
+    cells = [cell.strip().strip('"').lower() for cell in line.split(delimiter)]
+    return len(cells) > 1 and any(cell in NAME_COLUMNS for cell in cells)
+
+
+def _is_json_text(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line), str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False

@@ -1,0 +1,205 @@
+"""JSON arrays of records, in any layout, in flat memory.
+
+Two readers share one file. An array with one record a line, as mongoexport writes it, is cut at the line ends
+and decoded by msgspec, which builds only the wanted fields. As soon as a line is no whole record, all that is
+left goes to ijson: another layout, a damaged record, the end of the array. So each error about an array comes
+from one place, and the fast reader only must not take what the other refuses. It checks UTF-8 itself, and
+`CheckedBytes` adds to ijson what msgspec refuses by itself (tests/test_reader_equivalence.py).
+
+Numbers are read without `use_float`: with it, ijson refuses valid files that hold an integer beyond 64 bits.
+"""
+
+import decimal
+import logging
+import re
+from collections.abc import Callable, Generator, Iterator
+from functools import cache
+from typing import Any
+
+import ijson
+import msgspec
+
+from data.byte_source import BLOCK_BYTES, ByteSource
+from data.json_checks import CheckedBytes, RefusedBytesError
+from data.record import RawRecord, Record, attribute_of_key, json_decoder, record_from_json
+
+# Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
+MAX_DEPTH = 10_000
+# With no line end after a record in so many bytes, the array is laid out in another way.
+_MAX_LINE_BYTES = 4 * BLOCK_BYTES
+
+_ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
+_END = object()  # what comes after the last element
+_OPENINGS = ("start_map", "start_array")
+_CLOSINGS = ("end_map", "end_array")
+_NO_TRAPS = decimal.Context(traps=[])
+
+
+def read_json(source: ByteSource, column: str | None) -> Iterator[Record]:
+    """Yield the records of one JSON array in any layout, or of one JSON object that is a record.
+
+    Raises
+    ------
+    DataError
+        After the good records: the JSON is damaged or ends early, with the number of the record where it is.
+    """
+    if not source.head.strip():
+        return
+    opening = _ARRAY_OPENING.match(source.head)
+    if not opening:
+        yield from _read_any_layout(source, b"", 0, column)
+        return
+    source.skip(opening.end())
+    number, rest = yield from _read_one_a_line(source, column)
+    # The stand-in keeps the grammar: an array with records before `rest` must not end right after its comma.
+    yield from _read_any_layout(source, (b"[null," if number else b"[") + rest, number, column)
+
+
+def _read_one_a_line(source: ByteSource, column: str | None) -> Generator[Record, None, tuple[int, bytes]]:
+    """Yield the records whose line ends with a comma; return their number and the bytes after them.
+
+    JSON strings hold no raw line feed. So lines that are a whole JSON value and a comma are the array's
+    elements, and the first line that is not ends this reader's part. The last element is always left over.
+    """
+    decode = json_decoder(column).decode
+    ending = b",\r\n" if source.head.endswith(b"\r\n") else b",\n"
+    number = 0
+    for line in source.pieces(_MAX_LINE_BYTES):
+        try:
+            if not line.endswith(ending):
+                return number, line
+            if not line.isascii():
+                line.decode()  # the decoder does not look into the strings that it skips
+            element = decode(line[: -len(ending)])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return number, line
+        number += 1
+        yield record_from_json(element, f"record {number}", column)
+    return number, b""
+
+
+def _read_any_layout(source: ByteSource, start: bytes, number: int, column: str | None) -> Iterator[Record]:
+    """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`."""
+    _warn_of_slow_backend()
+    checked = CheckedBytes(source.read, start)
+    events = iter(ijson.basic_parse(checked, buf_size=BLOCK_BYTES))
+    attributes = attribute_of_key(column)
+    try:
+        first, _ = _untrapped(next, events)
+        if first == "start_map":
+            yield _untrapped(_single_record, source, events, column)
+        elif first != "start_array":
+            raise source.error("expected a JSON array of records, found a single value")
+        elif number:
+            next(events)  # the stand-in
+        while first == "start_array":
+            element = _untrapped(_next_element, events, attributes)
+            if element is _END:
+                break
+            number += 1
+            checked.start_record()
+            yield record_from_json(element, f"record {number}", column)
+        # Only white space may follow; anything else is the parser's error.
+        _untrapped(list, events)
+    except (ijson.JSONError, RefusedBytesError, UnicodeDecodeError) as error:
+        raise source.error(_explain(error), f"record {number + 1}") from error
+
+
+def _next_element(events: Iterator[tuple[str, object]], attributes: dict[str, str]) -> object:
+    """Return the next element of the array as the fast reader's decoder would; `_END` after the last."""
+    event, value = next(events)
+    if event == "end_array":
+        return _END
+    if event == "start_map":
+        return _raw_record(events, attributes)
+    if event == "start_array":
+        _skip(events)
+        return []
+    return _scalar(value)
+
+
+def _raw_record(events: Iterator[tuple[str, object]], attributes: dict[str, str]) -> RawRecord:
+    """Return the wanted fields of the object whose start has been read; the last of equal keys counts."""
+    fields: dict[str, object] = {}
+    attribute = None
+    for event, value in events:
+        if event == "map_key":
+            attribute = attributes.get(value)
+        elif event == "end_map":
+            break
+        elif attribute is None:
+            if event in _OPENINGS:
+                _skip(events)
+        else:
+            fields[attribute] = _small_value(events, event, value)
+    return RawRecord(**fields)
+
+
+def _small_value(events: Iterator[tuple[str, object]], event: str, value: object, depth: int = 0) -> object:
+    """Return a value of a wanted field: two levels of an object, as in a date; of an array that it is one."""
+    if event not in _OPENINGS:
+        return _scalar(value)
+    if event == "start_array" or depth == 2:
+        _skip(events)
+        return [] if event == "start_array" else {}
+    fields: dict[str, object] = {}
+    key = ""
+    for inner, item in events:
+        if inner == "map_key":
+            key = item
+        elif inner == "end_map":
+            break
+        else:
+            fields[key] = _small_value(events, inner, item, depth + 1)
+    return fields
+
+
+def _skip(events: Iterator[tuple[str, object]]) -> None:
+    """Read on to the end of the object or array whose start has been read."""
+    depth = 1
+    for event, _ in events:
+        if event in _OPENINGS:
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise RefusedBytesError(f"nested more than {MAX_DEPTH} levels deep")
+        elif event in _CLOSINGS:
+            depth -= 1
+            if not depth:
+                return
+
+
+def _scalar(value: object) -> object:
+    return float(value) if isinstance(value, decimal.Decimal) else value
+
+
+def _single_record(source: ByteSource, events: Iterator[tuple[str, object]], column: str | None) -> Record:
+    record = record_from_json(_raw_record(events, attribute_of_key(column)), "record 1", column)
+    if record.error:
+        raise source.error(f"expected a JSON array of records, found one object, and {record.error}")
+    return record
+
+
+def _untrapped(step: Callable[..., Any], *arguments: object) -> Any:
+    """Take one step of the parser, with numbers beyond Decimal as NaN: no name is among them."""
+    with decimal.localcontext(_NO_TRAPS):
+        return step(*arguments)
+
+
+def _explain(error: Exception) -> str:
+    """Return one line about what the parser found; yajl adds the bytes around it on further lines."""
+    if isinstance(error, RefusedBytesError):
+        return str(error)
+    text = str(error.args[0] if error.args else error)
+    text = text.removeprefix("b'").removeprefix('b"').partition("\\n")[0].partition("\n")[0].strip()
+    if "EOF" in text or "ncomplete" in text:
+        return "the file ends inside the JSON: it is truncated"
+    return f"not valid JSON ({text})"
+
+
+@cache
+def _warn_of_slow_backend() -> None:
+    if ijson.backend_name == "python":
+        logging.getLogger(__name__).warning(
+            "ijson has no C extension here and reads JSON in pure Python, about 18 times slower: "
+            "reinstall ijson from a wheel with the yajl2_c backend"
+        )

@@ -1,0 +1,166 @@
+"""What a reader yields: one record, and how the fields of a Zenodo record become one."""
+
+import datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+# Where a name stands in a JSON object when nobody says otherwise: in the Zenodo files, in other lists.
+# The first that is there wins.
+NAME_KEYS = ("domain_name", "domain")
+DETAIL_KEYS = ("source", "sourced_on", "malware", "malware_type")
+
+# What `json_decoder` returns for anything but an object.
+_BARE_TYPES = frozenset({str, int, float, bool, list, type(None)})
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
+_MS_A_DAY = 86_400_000
+# As far as JavaScript's dates go (ECMA-262, section 21.4.1.1), and well within 32 bits.
+_MAX_DAY = 100_000_000
+
+
+class Record(msgspec.Struct, gc=False):
+    """One row of a file of domain names, not yet normalised.
+
+    Attributes
+    ----------
+    domain
+        Whatever stood in the name's place: text, but also a number or a truth value. None where nothing stood
+        there, or an object or array; `error` then says why.
+    source, family
+        The feed that reported the name; the malware family (`malware` or `malware_type`). None where absent.
+    sourced_on
+        Days since 1970-01-01 in UTC, negative before; None where absent or no date, or beyond 270,000 years.
+    position
+        "record 12" in a JSON array, "line 7" elsewhere; both count from 1.
+    error
+        Why the row has no name, else None.
+    malformed
+        True for a line that could not be read at all; False where it was read and only the name is missing.
+    """
+
+    domain: object
+    source: str | None
+    sourced_on: int | None
+    family: str | None
+    position: str
+    error: str | None = None
+    malformed: bool = False
+
+
+class RawRecord(msgspec.Struct, gc=False):
+    """The wanted fields as they stand in a JSON object; every other field is skipped, not built."""
+
+    domain_name: Any = msgspec.UNSET
+    domain: Any = msgspec.UNSET
+    source: Any = None
+    sourced_on: Any = None
+    malware: Any = None
+    malware_type: Any = None
+
+
+def json_decoder(column: str | None) -> msgspec.json.Decoder:
+    """Return a decoder of one JSON value: an object becomes a raw record, anything else stays what it is.
+
+    The name stands in one of `NAME_KEYS`, or in `column` alone.
+    """
+    raw_record = RawRecord
+    if column is not None:
+        name = ("domain_name", Any, msgspec.field(default=msgspec.UNSET, name=column))
+        raw_record = msgspec.defstruct(
+            "RawRecord", [name, *((key, Any, None) for key in DETAIL_KEYS)], gc=False
+        )
+    return msgspec.json.Decoder(raw_record | str | int | float | bool | None | list)
+
+
+def attribute_of_key(column: str | None) -> dict[str, str]:
+    """Return which attribute of `RawRecord` the value of a JSON key belongs to, as `json_decoder` has it."""
+    names = {key: key for key in NAME_KEYS} if column is None else {column: "domain_name"}
+    return names | {key: key for key in DETAIL_KEYS}
+
+
+def record_from_json(element: object, position: str, column: str | None = None) -> Record:
+    """Return the record of one decoded JSON value: a raw record, or a bare name.
+
+    A bare value other than an object is the name itself, whatever its type; null and an array are errors.
+    """
+    if type(element) in _BARE_TYPES:
+        return _bare_record(element, position)
+    name = element.domain_name
+    if name is msgspec.UNSET and column is None:
+        name = element.domain
+    error = None
+    if type(name) is not str and (error := _name_error(name, column)):
+        name = None
+    source = element.source if type(element.source) is str else None
+    family = element.malware if type(element.malware) is str else element.malware_type
+    return Record(
+        name, source, day_of(element.sourced_on), family if type(family) is str else None, position, error
+    )
+
+
+def day_of(value: object) -> int | None:
+    """Return the day of a date in days since 1970-01-01 (UTC), None where `value` is no date.
+
+    Parameters
+    ----------
+    value
+        MongoDB Extended JSON v2, `{"$date": "2024-02-29T23:59:59.5Z"}` or `{"$date": {"$numberLong": "-1"}}`
+        (milliseconds), or a plain ISO 8601 date or time. A time without an offset is UTC.
+    """
+    if type(value) is dict:
+        value = value.get("$date")
+        if type(value) is dict:
+            value = _whole_number(value.get("$numberLong"))
+        if type(value) is int:
+            day = value // _MS_A_DAY
+            return day if abs(day) <= _MAX_DAY else None
+    if type(value) is not str:
+        return None
+    # All of a file's times lie on a few thousand days, and nearly all are in UTC: the date alone decides.
+    return _day_of_date(value[:10]) if value[10:11] == "T" and value[-1] == "Z" else _day_of_time(value)
+
+
+@lru_cache(maxsize=8192)
+def _day_of_date(text: str) -> int | None:
+    try:
+        return datetime.date.fromisoformat(text).toordinal() - _EPOCH
+    except ValueError:
+        return None
+
+
+def _day_of_time(text: str) -> int | None:
+    """Return the UTC day of an ISO 8601 date or time in any of its forms, None where it is neither."""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment.toordinal() - _EPOCH
+
+
+def _whole_number(value: object) -> int | None:
+    """Return the number of a $numberLong, 64 bits wide and written as text; None for anything else."""
+    if type(value) is not str or not 0 < len(value) <= 20:
+        return None
+    return int(value) if value.removeprefix("-").isascii() and value.removeprefix("-").isdigit() else None
+
+
+def _bare_record(element: object, position: str) -> Record:
+    if element is None or isinstance(element, list | dict):
+        kind = "null" if element is None else "an array" if isinstance(element, list) else "an object"
+        return Record(None, None, None, None, position, f"expected an object or a name, found {kind}")
+    return Record(element, None, None, None, position)
+
+
+def _name_error(name: object, column: str | None) -> str | None:
+    """Return why `name` cannot be handed on, None for a value that normalisation can judge."""
+    key = column or NAME_KEYS[0]
+    if name is msgspec.UNSET:
+        return f"the record has no {key!r}"
+    if name is None:
+        return f"{key!r} is null"
+    if isinstance(name, dict | list):
+        return f"{key!r} holds an {'object' if isinstance(name, dict) else 'array'}, expected text"
+    return None

@@ -1,0 +1,76 @@
+"""Which files the configuration's sources name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from utils.errors import ConfigError
+
+
+class Source(Protocol):
+    """What is needed of a `utils.config.SourceConfig`."""
+
+    path: str
+    label: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file to read, its class, and its format."""
+
+    path: Path
+    label: str
+    format: str
+
+
+def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
+    """Return the files of all sources, in the order of the sources and sorted by path within each.
+
+    Parameters
+    ----------
+    root
+        The folder that relative paths start from.
+    sources
+        Each with a `path` (a file, or a pattern with *, ?, [] or **), a `label` and a `format`. A path that
+        exists as it stands is a file, not a pattern. A pattern takes no folders and no hidden files.
+
+    Raises
+    ------
+    ConfigError
+        A source matches no file, names a folder, or shares a file with another source; all in one message.
+    """
+    files: list[SourceFile] = []
+    owners: dict[Path, str] = {}
+    problems: list[str] = []
+    for source in sources:
+        name = f"source {source.path!r} ({source.label})"
+        paths, problem = _matches(root, source.path)
+        if problem:
+            problems.append(f"{name} {problem}")
+        for path in paths:
+            owner = owners.setdefault(path.resolve(), name)
+            if owner != name:
+                problems.append(f"{path} is in two sources: {owner} and {name}")
+                continue
+            files.append(SourceFile(path, source.label, source.format))
+    if problems:
+        raise ConfigError("; ".join(problems))
+    return files
+
+
+def _matches(root: Path, pattern: str) -> tuple[list[Path], str | None]:
+    """Return the files of one source, or what is wrong with it."""
+    path = root / pattern
+    if path.is_dir():
+        return [], f"is a folder: name its files, for example {pattern.rstrip('/')}/*.json"
+    if path.exists():
+        return [path], None
+    anchor = Path(Path(pattern).anchor)
+    # Of an absolute pattern, pathlib takes only what comes after the anchor.
+    start, relative = (
+        (anchor, str(path.relative_to(anchor))) if path.is_absolute() and anchor.root else (root, pattern)
+    )
+    found = sorted(file for file in start.glob(relative) if file.is_file() and not file.name.startswith("."))
+    return found, None if found else f"matches no file below {root}"
