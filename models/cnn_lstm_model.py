@@ -1,7 +1,7 @@
 """The network: character codes in, logits out. Tensors only; nothing here knows a file, a name or a class.
 
-    codes (B, T) → embedding (B, T, E) → convolutions (B, T, C) → bidirectional LSTM (B, T, 2H)
-                 → additive attention (B, 2H) → dense layers → logits (B, K)
+    codes (B, T) → embedding (B, T, E) → convolutions (B, T, C) → max-pooling over time (B, S, C)
+                 → bidirectional LSTM (B, S, 2H) → additive attention (B, 2H) → dense layers → logits (B, K)
 
 Padding never changes a logit. Each convolution sees zeros beyond a name's end whatever the batch's length
 is, the backward LSTM starts on the name's last character and not on padding, and attention gives padding
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.feature_engineering import PADDING
-from utils.config import Config, as_config
+from utils.config import Config, ModelConfig, as_config
 
 
 class MaskedConv1d(nn.Module):
@@ -37,6 +37,46 @@ class MaskedConv1d(nn.Module):
         padded = F.pad(x, (0, 0, (K - 1) // 2, K // 2))  # (B, T + K - 1, C_in)
         windows = torch.cat([padded[:, k : k + T] for k in range(K)], dim=2)  # (B, T, K · C_in)
         return F.relu(self.linear(windows)) * mask
+
+
+class NgramEmbedding(nn.Module):
+    """A vector for each of the last n characters, for several n: what a name reminds of.
+
+    The n-grams share a table of `ngram_buckets` rows through a universal hash (Carter, Wegman 1979), as the
+    subwords of fastText do (Bojanowski et al. 2017, arXiv:1607.04606). It gives the network the memory for
+    brands and campaigns that makes linear n-gram models strong, at the price of a table look-up. Since such
+    a memory is soon learned by heart, training hides a share `ngram_dropout` of the positions.
+    """
+
+    _PRIME = 2**31 - 1
+
+    def __init__(self, input_dim: int, sizes: ModelConfig) -> None:
+        super().__init__()
+        self.input_dim = input_dim
+        self.sizes = sizes.ngram_sizes
+        self.buckets = sizes.ngram_buckets
+        self.dropout = sizes.ngram_dropout
+        self.output_size = len(self.sizes) * sizes.ngram_dim
+        self.tables = nn.ModuleList(nn.Embedding(self.buckets, sizes.ngram_dim) for _ in self.sizes)
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.1)
+
+    def forward(self, codes: Tensor, mask: Tensor) -> Tensor:
+        """Turn `codes` (B, T) int64 into vectors (B, T, len(sizes) · dim), zero where `mask` (B, T, 1) is."""
+        vectors = [table(self.bucket(codes, n)) for n, table in zip(self.sizes, self.tables, strict=True)]
+        if self.training and self.dropout:
+            mask = mask * (torch.rand_like(mask) >= self.dropout)
+        return torch.cat(vectors, dim=2) * mask
+
+    def bucket(self, codes: Tensor, n: int) -> Tensor:
+        """Return the table row (B, T) of the n characters that end at each position."""
+        T = codes.size(1)
+        padded = F.pad(codes, (n - 1, 0))
+        gram = torch.zeros_like(codes)
+        for k in range(n):
+            gram = gram * self.input_dim + padded[:, k : k + T]
+        multiplier = 402_653_189 + 8 * n  # with grams below 41⁶ the product stays below 2⁶³
+        return (gram % self._PRIME * multiplier + 97 * n) % self._PRIME % self.buckets
 
 
 class BidirectionalLSTM(nn.Module):
@@ -100,14 +140,18 @@ class CNN_LSTM_Model(nn.Module):
     def __init__(self, input_dim: int, num_classes: int, config: Config) -> None:
         super().__init__()
         sizes = as_config(config).model
-        channels = [sizes.embedding_dim, *sizes.conv_filters]
         self.embedding = nn.Embedding(input_dim, sizes.embedding_dim, padding_idx=PADDING)
+        self.ngrams = NgramEmbedding(input_dim, sizes) if sizes.ngram_sizes else None
+        inputs = sizes.embedding_dim + (self.ngrams.output_size if self.ngrams else 0)
+        channels = [inputs, *sizes.conv_filters]
         self.convolutions = nn.ModuleList(
             MaskedConv1d(c_in, c_out, sizes.kernel_size) for c_in, c_out in pairwise(channels)
         )
+        self.pool_size = sizes.pool_size
         self.lstm = BidirectionalLSTM(channels[-1], sizes.lstm_units)
         self.attention = AttentionLayer(2 * sizes.lstm_units, sizes.attention_units)
-        widths = [2 * sizes.lstm_units, *sizes.dense_units]
+        self.max_pooling = sizes.max_pooling
+        widths = [2 * sizes.lstm_units * (2 if sizes.max_pooling else 1), *sizes.dense_units]
         self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(sizes.dropout_rate)
         self.classifier = nn.Linear(widths[-1], num_classes)
@@ -119,17 +163,40 @@ class CNN_LSTM_Model(nn.Module):
     def forward_with_attention(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits (B, K) and the attention weights (B, T) of each character."""
         mask = codes != PADDING  # (B, T)
-        lengths = mask.sum(dim=1)  # (B,)
         x = self.embedding(codes.int())  # (B, T, E); the padding row of the table stays zero
         channel_mask = mask.unsqueeze(2).to(x.dtype)  # (B, T, 1)
+        if self.ngrams is not None:
+            x = torch.cat([x, self.ngrams(codes.long(), channel_mask)], dim=2)
         for convolution in self.convolutions:
             x = convolution(x, channel_mask)  # (B, T, C)
-        hidden = self.lstm(self.dropout(x), lengths)  # (B, T, 2H)
-        context, weights = self.attention(hidden, mask)  # (B, 2H), (B, T)
+        x, pooled_mask = self._pool(x, mask)  # (B, S, C), (B, S) where S = ⌈T / pool_size⌉
+        hidden = self.lstm(self.dropout(x), pooled_mask.sum(dim=1))  # (B, S, 2H)
+        context, weights = self.attention(hidden, pooled_mask)  # (B, 2H), (B, S)
+        if self.max_pooling:
+            lowest = torch.finfo(hidden.dtype).min
+            highest = hidden.masked_fill(~pooled_mask.unsqueeze(2), lowest).amax(dim=1)  # (B, 2H)
+            context = torch.cat([context, highest], dim=1)
         x = self.dropout(context)
         for layer in self.dense:
             x = self.dropout(F.relu(layer(x)))
-        return self.classifier(x), weights
+        return self.classifier(x), self._spread(weights, mask)
+
+    def _pool(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the maximum of each `pool_size` steps; the zeros beyond a name's end never win over ReLUs."""
+        if self.pool_size == 1:
+            return x, mask
+        missing = -x.size(1) % self.pool_size
+        x = F.pad(x, (0, 0, 0, missing)).unflatten(1, (-1, self.pool_size)).amax(dim=2)
+        return x, F.pad(mask, (0, missing)).unflatten(1, (-1, self.pool_size)).any(dim=2)
+
+    def _spread(self, weights: Tensor, mask: Tensor) -> Tensor:
+        """Share the weight of each pooled step (B, S) among the characters behind it (B, T)."""
+        if self.pool_size == 1:
+            return weights
+        missing = -mask.size(1) % self.pool_size
+        grouped = F.pad(mask, (0, missing)).unflatten(1, (-1, self.pool_size)).to(weights.dtype)  # (B, S, P)
+        shares = grouped / grouped.sum(dim=2, keepdim=True).clamp(min=1)
+        return (weights.unsqueeze(2) * shares).flatten(1)[:, : mask.size(1)]
 
     @torch.no_grad()
     def shift_logits(self, offsets: np.ndarray) -> None:

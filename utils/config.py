@@ -67,10 +67,16 @@ class ModelConfig:
     """Sizes of the network."""
 
     embedding_dim: int = option(64, low=1, high=4096)
+    ngram_sizes: tuple[int, ...] = option((), low=2, high=6)
+    ngram_buckets: int = option(65536, low=2, high=2**24)
+    ngram_dim: int = option(16, low=1, high=1024)
+    ngram_dropout: float = option(0.5, low=0.0, below=1.0)
     conv_filters: tuple[int, ...] = option((128, 128), min_items=1, max_items=32, low=1, high=8192)
     kernel_size: int = option(3, low=1, high=63)
+    pool_size: int = option(1, low=1, high=8)
     lstm_units: int = option(96, low=1, high=8192)
     attention_units: int = option(64, low=1, high=8192)
+    max_pooling: bool = option(False)
     dense_units: tuple[int, ...] = option((64,), max_items=32, low=1, high=8192)
     dropout_rate: float = option(0.3, low=0.0, below=1.0)
 
