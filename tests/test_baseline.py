@@ -53,7 +53,7 @@ def test_baseline_heeds_class_weights(words_and_noise):
     names, labels = words_and_noise
     ambiguous = ["museum" + name for name in random_names(20, ".example", 3)]
     plain = train_baseline(names, labels).predict_proba(ambiguous)
-    weighted = train_baseline(names, labels, class_weight=np.array([1.0, 1.0, 20.0])).predict_proba(ambiguous)
+    weighted = train_baseline(names, labels, class_weight=np.array([1.0, 1.0, 5.0])).predict_proba(ambiguous)
     assert (weighted[:, 2] > plain[:, 2]).all()
     balanced = train_baseline(names, labels, class_weight="balanced").predict_proba(ambiguous)
     assert np.allclose(balanced, plain, atol=0.02)  # the classes are balanced already
@@ -98,6 +98,19 @@ def test_audit_learns_tlds_from_training_alone():
     test = random_names(100, ".newgood", 3) + random_names(100, ".newevil", 4)
     scores = audit_shortcuts(train, np.repeat([0, 1], 300), test, np.repeat([0, 1], 100), benign_index=0)
     assert scores["features"]["tld"]["roc_auc"] == 0.5
+
+
+def test_audit_takes_a_new_tld_for_an_average_one():
+    train = random_names(400, ".good", 1) + random_names(100, ".evil", 2)
+    audit = audit_shortcuts(
+        train, np.repeat([0, 1], [400, 100]), random_names(50, ".new", 3), np.zeros(50, int), benign_index=0
+    )
+    assert audit["features"]["tld"]["macro_f1"] == 1.0  # four in five are benign, so a new one is too
+
+
+def test_audit_keeps_the_place_of_an_absent_class():
+    names, labels = random_names(100, ".a", 1) + random_names(100, ".b", 2), np.repeat([0, 2], 100)
+    assert audit_shortcuts(names, labels, names, labels, benign_index=0)["features"]["tld"]["macro_f1"] == 1.0
 
 
 def test_audit_says_none_where_a_figure_is_undefined():

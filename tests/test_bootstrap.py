@@ -30,8 +30,8 @@ def test_integer_weights_equal_repeated_rows(seed, decimals):
 def test_groups_are_drawn_whole():
     # Each name stands ten times in its group: the interval is that of the 200 groups, not of 2,000 names.
     labels, probabilities = scored_names(200, 1)
-    many_labels, many = np.repeat(labels, 10), np.repeat(probabilities, 10, axis=0)
-    groups = np.repeat(np.arange(200, dtype=np.uint64) + 2**63, 10)
+    many_labels, many = np.tile(labels, 10), np.tile(probabilities, (10, 1))
+    groups = np.tile(np.arange(200, dtype=np.uint64) + 2**63, 10)
 
     def width(*arguments, **options):
         low, high = interval(resample(sorted_rows(*arguments, **options), 200, 0)["roc_auc"])
@@ -40,6 +40,19 @@ def test_groups_are_drawn_whole():
     grouped = width(many_labels, many, groups=groups)
     assert grouped == pytest.approx(width(labels, probabilities), rel=0.25)
     assert grouped > 2 * width(many_labels, many)
+
+
+def test_a_resample_is_the_rows_of_the_drawn_groups():
+    labels, probabilities = scored_names(500, 3, decimals=2)
+    groups = np.random.default_rng(0).integers(0, 90, 500)
+    groups = np.unique(groups, return_inverse=True)[1]
+    count = groups.max() + 1
+    drawn = np.random.default_rng(7).integers(0, count, count)
+    chosen = np.concatenate([np.flatnonzero(groups == group) for group in drawn])
+    expected = statistics(sorted_rows(labels[chosen], probabilities[chosen]))
+    resampled = resample(sorted_rows(labels, probabilities, groups=groups), 1, 7)
+    for name in ("accuracy", "macro_f1", "roc_auc", "pr_auc", "roc_auc:1", "roc_auc:2"):
+        assert resampled[name][0] == pytest.approx(expected[name], abs=1e-12)
 
 
 def test_same_seed_same_resamples():

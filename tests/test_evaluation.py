@@ -120,6 +120,14 @@ def test_operating_points_by_hand():
     assert report["alarm_threshold"] == {"rate": "0.01", "chosen_on": "validation", "threshold": 0.05}
 
 
+@pytest.mark.parametrize("decimals", [None, 2])
+def test_a_name_exactly_at_the_threshold_is_flagged(decimals):
+    labels, probabilities = scored_names(2000, 12, decimals=decimals)
+    chosen = thresholds_at_fpr(labels, probabilities, CLASSES, benign="benign")
+    points = judge(labels, probabilities, thresholds=chosen)["detection"]["at_fpr"]["0.01"]
+    assert points["validation"] == points["this_part"]
+
+
 def test_precision_without_a_false_positive_is_not_called_perfect():
     labels = np.repeat([0, 1], [200, 100])
     scores = np.repeat([0.1, 0.9], [200, 100])
