@@ -70,11 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
 def predict_file(options: argparse.Namespace) -> int:
     """Answer every row of a file or of stdin."""
     from data.data_loader import read_records
-    from utils.prediction_writer import PredictionWriter
+    from utils.prediction_writer import PredictionWriter, output_format
 
     source = Path(options.input or "-")
     if str(source) != "-" and not source.is_file():
-        raise DataError(source, "no such file" if not source.exists() else "is not a file")
+        raise ConfigError(f"--input {source}: {'is no file' if source.exists() else 'no such file'}")
+    output_format(options.output)  # a wrong name is told before torch is loaded
     classifier = load_classifier(options)
     writer = PredictionWriter(options.output, classifier.classes)
     records = read_records(source, format=options.format, column=options.column)

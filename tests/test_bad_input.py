@@ -50,7 +50,6 @@ def test_the_good_case_passes(trained_with):
 
 
 CASES = {
-    "missing file": (None, "phishing.json", "phishing.json"),
     "empty file": (b"", "phishing.json", "empty"),
     "white space only": (b" \n\n ", "phishing.json", "phishing.json"),
     "truncated array": (array(GOOD)[:-30], "phishing.json", "phishing.json, "),
@@ -77,6 +76,12 @@ def test_bad_data_files(case, trained_with):
     assert message.startswith("train.py: ")
     assert expected in message
     assert "Traceback" not in stderr
+
+
+def test_a_missing_file_is_an_error_of_the_configuration(trained_with):
+    code, stderr = trained_with(None)
+    assert code == EXIT_USAGE
+    assert "source 'phishing.json' (phishing) matches no file" in stderr
 
 
 def test_a_class_that_no_source_has(trained_with):

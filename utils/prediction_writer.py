@@ -21,6 +21,20 @@ OUTPUT_FORMATS = {".json": "JSON array", ".jsonl": "JSON Lines", ".csv": "CSV"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def output_format(path: Path | None) -> str:
+    """Return which of `OUTPUT_FORMATS` a file name asks for; stdout gets JSON Lines.
+
+    Raises
+    ------
+    ConfigError
+        None of them.
+    """
+    suffix = ".jsonl" if path is None else path.suffix.lower()
+    if suffix not in OUTPUT_FORMATS:
+        raise ConfigError(f"--output {path}: the name must end in {', '.join(OUTPUT_FORMATS)}")
+    return suffix
+
+
 class Prediction(msgspec.Struct):
     """One row of the output; the fields after `normalized` are null where `error` is not."""
 
@@ -131,9 +145,7 @@ class PredictionWriter:
     """
 
     def __init__(self, path: Path | None, classes: Sequence[str]) -> None:
-        suffix = ".jsonl" if path is None else path.suffix.lower()
-        if suffix not in OUTPUT_FORMATS:
-            raise ConfigError(f"--output {path}: the name must end in {', '.join(OUTPUT_FORMATS)}")
+        suffix = output_format(path)
         self.path = path
         self.partial = None if path is None else path.with_name(f"{path.name}.partial")
         self._encoder: _Encoder = {".json": _JsonArray, ".jsonl": _JsonLines}.get(
