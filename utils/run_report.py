@@ -15,7 +15,7 @@ import numpy as np
 from utils.baseline import train_baseline
 from utils.calibration import calibration_metrics
 from utils.config import EvaluationConfig
-from utils.evaluation import evaluate
+from utils.evaluation import evaluate, paired_differences
 from utils.shortcut_audit import audit_shortcuts
 
 logger = logging.getLogger(__name__)
@@ -94,6 +94,19 @@ class Judge:
             seed=self.seed,
         )
 
+    def compare(self, part: PartScores, others: np.ndarray) -> dict[str, Any]:
+        """Say by how much the model is better on `part` than another whose probabilities are `others` (N, K)."""
+        return paired_differences(
+            part.labels,
+            part.probabilities,
+            others,
+            self.classes,
+            benign=self.settings.benign_class,
+            groups=part.groups,
+            resamples=self.settings.bootstrap_resamples,
+            seed=self.seed,
+        )
+
     def report(
         self,
         facts: Mapping[str, Any],
@@ -135,4 +148,5 @@ class Judge:
         baseline = train_baseline(list(domains), labels, seed=self.seed)
         probabilities = baseline.predict_proba(list(test.domains))
         report["baseline"] = {"test": self.judge(test, probabilities, None)}
+        report["differences"] = {"test": self.compare(test, probabilities)}
         return report, probabilities
