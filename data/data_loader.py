@@ -63,7 +63,7 @@ def read_records(
             found = True
             yield record
         if not found:
-            raise source.error("holds no record")
+            raise source.error("holds no record" if source.head else "is empty")
 
 
 def _reader(source: ByteSource, format: str, column: str | None) -> Iterator[Record]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from utils.errors import ConfigError
+from utils.errors import ConfigError, DataError
 
 
 class Source(Protocol):
@@ -38,8 +38,10 @@ def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
 
     Raises
     ------
+    DataError
+        Sources match no file or name a folder; all such are in one message.
     ConfigError
-        A source matches no file, names a folder, or shares a file with another source; all in one message.
+        A file is in two sources.
     """
     files: list[SourceFile] = []
     owners: dict[Path, str] = {}
@@ -50,13 +52,13 @@ def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
         if problem:
             problems.append(f"{name} {problem}")
         for path in paths:
-            owner = owners.setdefault(path.resolve(), name)
-            if owner != name:
-                problems.append(f"{path} is in two sources: {owner} and {name}")
-                continue
+            real_path = path.resolve()
+            if real_path in owners:
+                raise ConfigError(f"{path} is in two sources: {owners[real_path]} and {name}")
+            owners[real_path] = name
             files.append(SourceFile(path, source.label, source.format))
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise DataError(root, "; ".join(problems))
     return files
 
 
@@ -67,10 +69,8 @@ def _matches(root: Path, pattern: str) -> tuple[list[Path], str | None]:
         return [], f"is a folder: name its files, for example {pattern.rstrip('/')}/*.json"
     if path.exists():
         return [path], None
-    anchor = Path(Path(pattern).anchor)
-    # Of an absolute pattern, pathlib takes only what comes after the anchor.
-    start, relative = (
-        (anchor, str(path.relative_to(anchor))) if path.is_absolute() and anchor.root else (root, pattern)
-    )
-    found = sorted(file for file in start.glob(relative) if file.is_file() and not file.name.startswith("."))
-    return found, None if found else f"matches no file below {root}"
+    # pathlib takes no absolute pattern, only what comes after the anchor.
+    anchor = Path(pattern).anchor
+    matches = Path(anchor).glob(pattern.removeprefix(anchor)) if anchor else root.glob(pattern)
+    found = sorted(file for file in matches if file.is_file() and not file.name.startswith("."))
+    return found, None if found else "matches no file"
