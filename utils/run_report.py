@@ -95,7 +95,7 @@ class Judge:
         )
 
     def compare(self, part: PartScores, others: np.ndarray) -> dict[str, Any]:
-        """Say by how much the model is better on `part` than another whose probabilities are `others` (N, K)."""
+        """Say by how much the model is better on `part` than another with probabilities `others` (N, K)."""
         return paired_differences(
             part.labels,
             part.probabilities,
