@@ -74,7 +74,7 @@ def predict_file(options: argparse.Namespace) -> int:
 
     source = Path(options.input or "-")
     if str(source) != "-" and not source.is_file():
-        raise ConfigError(f"--input {source}: {'is no file' if source.exists() else 'no such file'}")
+        raise DataError(source, "is no file" if source.exists() else "no such file")
     output_format(options.output)  # a wrong name is told before torch is loaded
     classifier = load_classifier(options)
     writer = PredictionWriter(options.output, classifier.classes)

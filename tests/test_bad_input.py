@@ -78,9 +78,9 @@ def test_bad_data_files(case, trained_with):
     assert "Traceback" not in stderr
 
 
-def test_a_missing_file_is_an_error_of_the_configuration(trained_with):
+def test_a_missing_file(trained_with):
     code, stderr = trained_with(None)
-    assert code == EXIT_USAGE
+    assert code == EXIT_FAILED
     assert "source 'phishing.json' (phishing) matches no file" in stderr
 
 
