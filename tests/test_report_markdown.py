@@ -118,7 +118,7 @@ def test_verdict_names_a_shortcut_only_when_it_comes_near(full_report):
     near = changed(full_report)
     near["shortcuts"]["features"]["tld"]["roc_auc"] = 0.9
     assert "**A shortcut comes near:**" in render_verdict(near, "test")
-    assert "the TLD (0.9000) alone" in render_verdict(near, "test")
+    assert "reaches ROC-AUC 0.9000 from the TLD." in render_verdict(near, "test")
 
 
 def test_verdict_admits_no_better_than_the_majority(full_report):

@@ -65,7 +65,7 @@ def train_baseline(
     seed: int = 0,
     class_weight: np.ndarray | Literal["balanced"] | None = None,
 ) -> Baseline:
-    """Train the baseline: 900,000 names in about 80 s on one core, in 1.6 GB.
+    """Train the baseline: 900,000 names in 1.5 to 3 minutes on one core, in 1.6 GB.
 
     Parameters
     ----------

@@ -145,8 +145,8 @@ def _operating_points(part: Mapping, baseline: Mapping | None) -> str:
         "recall",
         "realised FPR",
         "false positives",
-        "precision at 1 % malicious",
-        "at 0.1 %",
+        "precision at prevalence 1 %",
+        "at prevalence 0.1 %",
         f"false alarms in {lookups} look-ups",
     )
     rows = []
@@ -257,7 +257,7 @@ def _families(part: Mapping) -> str:
     worst_first = families["worst_first"]
     shown = worst_first
     minimum = f"families of at least {families['minimum_names']} names"
-    title = f"All {len(worst_first)} {minimum}, worst first."
+    title = f"All {minimum}, worst first."
     if len(worst_first) > 2 * FAMILIES_SHOWN:
         shown = [*worst_first[:FAMILIES_SHOWN], None, *worst_first[-FAMILIES_SHOWN:]]
         title = f"The {FAMILIES_SHOWN} worst and {FAMILIES_SHOWN} best of {len(worst_first)} {minimum}."

@@ -128,8 +128,8 @@ def _shortcut_sentence(part: Mapping, shortcuts: Mapping | None) -> str:
     known = {name: auc for name, auc in aucs.items() if auc is not None}
     near = [name for name, auc in known.items() if auc - 0.5 >= NEAR_SHARE * (network - 0.5)]
     if near:
-        named = enumerate_words([f"{FEATURE_NAMES.get(k, k)} ({decimal(known[k])})" for k in near])
-        return f"**A shortcut comes near:** a small decision tree reaches this ROC-AUC from {named} alone."
+        named = enumerate_words([f"{decimal(known[k])} from {FEATURE_NAMES.get(k, k)}" for k in near])
+        return f"**A shortcut comes near:** a small decision tree alone reaches ROC-AUC {named}."
     if not known:
         return ""
     best = max(known, key=known.get)
