@@ -1,5 +1,6 @@
 """The arrays of a data set: what one file yields, and many files put together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,11 @@ class LabelledDomains:
             words=self.words,
         )
 
+    def only(self, classes: Sequence[str]) -> "LabelledDomains":
+        """Return the names of some classes; the class numbers stay."""
+        wanted = np.array([self.classes.index(name) for name in classes])
+        return self.take(np.flatnonzero(np.isin(self.labels, wanted)))
+
     def family_names(self) -> np.ndarray:
         """Return each name's family, (N,) object, None where unknown."""
         return np.array([word or None for word in self.words], dtype=object)[self.families]
@@ -104,19 +110,40 @@ class LabelledDomains:
         return dict(zip(self.classes, numbers.tolist(), strict=True))
 
 
-def join_files(files: list[FileNames], labels: list[int], classes: tuple[str, ...]) -> LabelledDomains:
-    """Put files one after the other; file i has class number `labels[i]`."""
-    words = [NO_WORD, *dict.fromkeys(word for file in files for word in file.words if word != NO_WORD)]
-    place = {word: number for number, word in enumerate(words)}
-    translation = [np.array([place[word] for word in file.words], dtype=np.uint16) for file in files]
+def join_datasets(datasets: Sequence[LabelledDomains]) -> LabelledDomains:
+    """Put data sets with the same classes one after the other."""
+    words, translation = _common_words([dataset.words for dataset in datasets])
+    pairs = list(zip(translation, datasets, strict=True))
     return LabelledDomains(
-        domains=NameTable.concatenate([file.names for file in files]),
-        labels=np.repeat(np.array(labels, dtype=np.int64), [len(file.names) for file in files]),
-        groups=np.concatenate([file.groups for file in files]),
-        hashes=np.concatenate([file.hashes for file in files]),
-        days=np.concatenate([file.days for file in files]),
-        sources=np.concatenate([t[file.sources] for t, file in zip(translation, files, strict=True)]),
-        families=np.concatenate([t[file.families] for t, file in zip(translation, files, strict=True)]),
-        classes=classes,
+        domains=NameTable.concatenate([dataset.domains for dataset in datasets]),
+        labels=np.concatenate([dataset.labels for dataset in datasets]),
+        groups=np.concatenate([dataset.groups for dataset in datasets]),
+        hashes=np.concatenate([dataset.hashes for dataset in datasets]),
+        days=np.concatenate([dataset.days for dataset in datasets]),
+        sources=np.concatenate([places[dataset.sources] for places, dataset in pairs]),
+        families=np.concatenate([places[dataset.families] for places, dataset in pairs]),
+        classes=datasets[0].classes,
         words=words,
     )
+
+
+def label_file(file: FileNames, label: int, classes: tuple[str, ...]) -> LabelledDomains:
+    """Give all names of a file the class number `label`; nothing is copied."""
+    return LabelledDomains(
+        domains=file.names,
+        labels=np.full(len(file.names), label, dtype=np.int64),
+        groups=file.groups,
+        hashes=file.hashes,
+        days=file.days,
+        sources=file.sources,
+        families=file.families,
+        classes=classes,
+        words=file.words,
+    )
+
+
+def _common_words(vocabularies: Sequence[list[str]]) -> tuple[list[str], list[np.ndarray]]:
+    """Return one vocabulary, and for each old one the new place of each of its words (uint16)."""
+    words = [NO_WORD, *dict.fromkeys(word for words in vocabularies for word in words if word != NO_WORD)]
+    place = {word: number for number, word in enumerate(words)}
+    return words, [np.array([place[word] for word in words_], dtype=np.uint16) for words_ in vocabularies]

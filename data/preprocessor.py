@@ -16,7 +16,7 @@ from data.data_loader import SourceFile, resolve_sources
 from data.domain_name import Rejected, normalize_domain
 from data.file_gathering import gather_files
 from data.fingerprint import fingerprint
-from data.labelled_domains import FileNames, LabelledDomains, join_files
+from data.labelled_domains import LabelledDomains, join_datasets, label_file
 from data.split import split_dataset, unit_interval
 from utils.config import DataConfig
 from utils.errors import DataError
@@ -25,7 +25,7 @@ __all__ = [
     "PreparedData",
     "Rejected",
     "class_weights",
-    "combine",
+    "load_dataset",
     "load_parts",
     "normalize_domain",
 ]
@@ -71,10 +71,11 @@ def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
     DataError
         A file cannot be read, or a part lacks a class.
     """
-    files = resolve_sources(Path(config.root), config.sources)
-    cache_dir = None if config.cache_dir is None else Path(config.cache_dir)
-    gathered = gather_files(files, workers=config.workers, cache_dir=cache_dir, limit=limit)
-    dataset, drops = combine(files, gathered, config)
+    dataset, drops, files = _load(config, limit)
+    for name, count in dataset.counts().items():
+        if not count:
+            where = ", ".join(str(file.path) for file in files if file.label == name)
+            raise DataError(where, f"no usable name of the class '{name}' is left; dropped: {drops}")
     split = split_dataset(dataset, config)
     parts = {name: dataset.take(rows) for name, rows in split.parts().items()}
     for name, part in parts.items():
@@ -88,23 +89,32 @@ def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
     return PreparedData(parts, drops, [fingerprint(file.path) for file in files])
 
 
-def combine(
-    files: list[SourceFile], gathered: list[FileNames], config: DataConfig
-) -> tuple[LabelledDomains, dict[str, int]]:
-    """Put the files' names together: duplicates once, conflicts out, classes capped."""
+def load_dataset(config: DataConfig) -> tuple[LabelledDomains, dict[str, int]]:
+    """Read and clean all sources without splitting them; a class may be without names.
+
+    Returns
+    -------
+    The names, and reason → number of rows that were not used.
+    """
+    return _load(config, None)[:2]
+
+
+def _load(config: DataConfig, limit: int | None) -> tuple[LabelledDomains, dict[str, int], list[SourceFile]]:
+    """Read all sources and put them together: duplicates once, conflicts out, classes capped."""
+    files = resolve_sources(Path(config.root), config.sources)
+    cache_dir = None if config.cache_dir is None else Path(config.cache_dir)
+    gathered = gather_files(files, workers=config.workers, cache_dir=cache_dir, limit=limit)
     drops = sum((Counter(names.drops) for names in gathered), Counter())
-    labels = [config.classes.index(file.label) for file in files]
-    dataset = join_files(gathered, labels, config.classes)
-    rows, duplicates, conflicts = _distinct_rows(dataset.hashes, dataset.labels)
-    drops[DUPLICATE], drops[CONFLICT] = duplicates, conflicts
+    dataset = join_datasets(
+        [
+            label_file(names, config.classes.index(file.label), config.classes)
+            for names, file in zip(gathered, files, strict=True)
+        ]
+    )
+    rows, drops[DUPLICATE], drops[CONFLICT] = _distinct_rows(dataset.hashes, dataset.labels)
     kept = _cap_classes(dataset, rows, config)
     drops[OVER_CAP] = len(rows) - len(kept)
-    dataset = dataset.take(kept)
-    for name, count in dataset.counts().items():
-        if not count:
-            where = ", ".join(str(file.path) for file in files if file.label == name)
-            raise DataError(where, f"no usable name of the class '{name}' is left; dropped: {dict(drops)}")
-    return dataset, {reason: count for reason, count in sorted(drops.items()) if count}
+    return dataset.take(kept), {reason: count for reason, count in sorted(drops.items()) if count}, files
 
 
 def class_weights(labels: np.ndarray, classes: Sequence[str], mode: str | Mapping[str, float]) -> np.ndarray:

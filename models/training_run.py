@@ -7,6 +7,7 @@ import logging
 import sys
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,24 +16,23 @@ from torch import Tensor
 
 from data.feature_engineering import NUM_CODES, encode_domains
 from data.preprocessor import class_weights, load_parts
-from data.slices import slice_masks
 from models.batching import predict_logits
 from models.checkpoint import Checkpoint, save_checkpoint
-from models.classifier import probabilities_from_logits
+from models.classifier import DomainClassifier, probabilities_from_logits
 from models.cnn_lstm_model import CNN_LSTM_Model
 from models.device import resolve_device
 from models.model_trainer import ModelTrainer
+from models.scoring import score_names
 from models.training_log import TrainingLog
 from utils.calibration import fit_temperature
 from utils.config import Config
 from utils.errors import ConfigError
 from utils.evaluation import thresholds_at_fpr, validation_metrics
-from utils.report_markdown import render_report
+from utils.report_files import write_report
 from utils.run_folder import RunFolder
-from utils.run_report import Judge, PartScores, scores_csv
+from utils.run_report import Judge
 from utils.signals import stop_on_signal
 from utils.versions import versions
-from utils.visualization import save_figures
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +103,7 @@ class TrainingRun:
         """Train, calibrate on validation, and write `best.pt`."""
         train, validation = self.data.parts["train"], self.data.parts["validation"]
         weights = class_weights(train.labels, self.classes, self.config.training.class_weights)
-        tensorboard = folder.tensorboard if self.config.output.tensorboard else None
-        with TrainingLog(folder.metrics, tensorboard, self.config.training.epochs) as log:
+        with TrainingLog(folder.metrics, self._tensorboard(folder), self.config.training.epochs) as log:
             log.add_text("config", (folder.path / "config.yaml").read_text(encoding="utf-8"))
             trainer = ModelTrainer(
                 self.model,
@@ -130,7 +129,8 @@ class TrainingRun:
         # class shares, which the checkpoint states as its prior.
         self.model.shift_logits(-np.log(weights))
         self.checkpoint = self._checkpoint(self.history)
-        self._calibrate(self._logits(codes_val), validation.labels)
+        logits = predict_logits(self.model, codes_val, self.config.training.batch_size, self.device)
+        self._calibrate(logits, validation.labels)
         save_checkpoint(folder.best, self.checkpoint)
         folder.write_json("history.json", self.history)
 
@@ -162,14 +162,12 @@ class TrainingRun:
             trainer_state=state,
         )
 
-    def _logits(self, codes: np.ndarray) -> Tensor:
-        return predict_logits(self.model, codes, self.config.training.batch_size, self.device)
-
     # ------------------------------------------------------------------ evaluation
 
     def report(self, folder: RunFolder) -> None:
         """Judge validation and test, draw the figures, write the report, and point `latest` here."""
-        scores = {name: self._score(name) for name in ("validation", "test")}
+        classifier = DomainClassifier(self.checkpoint, self.device, self.config.training.batch_size)
+        scores = {name: score_names(classifier, self.data.parts[name]) for name in ("validation", "test")}
         facts = {
             "run": self.facts,
             "data": {"counts": self.data.counts(), "dropped": self.data.drops},
@@ -179,39 +177,19 @@ class TrainingRun:
         }
         judge = Judge(self.classes, self.checkpoint.thresholds, self.config.evaluation, self.config.data.seed)
         train = self.data.parts["train"]
-        report, baseline = judge.report(facts, scores, train.domains, train.labels)
-        folder.write_text("test_predictions.csv", scores_csv(scores["test"], self.classes))
-        folder.write_json("report.json", report)
-        folder.write_text("report.md", render_report(report))
-        if self.config.output.figures:
-            self._draw(folder, report, scores["test"], baseline)
+        report, baseline = judge.report(facts, scores, (train.domains, train.labels))
+        figures = write_report(
+            folder.path,
+            report,
+            scores["test"],
+            baseline=baseline,
+            history=self.history,
+            figures=self.config.output.figures,
+        )
+        with TrainingLog(folder.metrics, self._tensorboard(folder), self.config.training.epochs) as log:
+            log.add_figures(figures)
         folder.mark_latest()
         logger.info("report %s", folder.path / "report.md")
 
-    def _score(self, part: str) -> PartScores:
-        """Run the model over a part."""
-        data = self.data.parts[part]
-        logits = self._logits(self.codes(part))
-        return PartScores(
-            domains=data.domains,
-            labels=data.labels,
-            groups=data.groups,
-            families=data.family_names(),
-            slices=slice_masks(data.domains),
-            probabilities=probabilities_from_logits(logits, self.checkpoint.temperature),
-            uncalibrated=probabilities_from_logits(logits),
-        )
-
-    def _draw(
-        self, folder: RunFolder, report: dict[str, Any], test: PartScores, baseline: np.ndarray | None
-    ) -> None:
-        """Write the figures of the test part."""
-        save_figures(
-            folder.figures,
-            history=self.history,
-            report=report["parts"]["test"],
-            labels=test.labels,
-            probabilities=test.probabilities,
-            baseline=baseline,
-            uncalibrated=report["uncalibrated"]["test"],
-        )
+    def _tensorboard(self, folder: RunFolder) -> Path | None:
+        return folder.tensorboard if self.config.output.tensorboard else None

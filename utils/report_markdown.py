@@ -43,7 +43,7 @@ def render_report(report: Mapping) -> str:
     order = [first, *(name for name in parts if name != first)]
     sections = ["# Report", render_verdict(report, first), _run(report), _data(report)]
     sections += [_part(report, name) for name in order]
-    sections += [_shortcuts(report), _undefined(parts)]
+    sections += [_comparison(report), _shortcuts(report), _undefined(parts)]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -263,6 +263,25 @@ def _families(part: Mapping) -> str:
         title = f"The {FAMILIES_SHOWN} worst and {FAMILIES_SHOWN} best of {len(worst_first)} {minimum}."
     rows = [(row["family"], row["n"], percent(row["recall"])) if row else ("…", "…", "…") for row in shown]
     return f"### Families\n\n{title} {_alarm_note(part)}\n\n" + table(("family", "names", "recall"), rows)
+
+
+def _comparison(report: Mapping) -> str:
+    """Set another model beside this one: difference, and its interval on paired resamples."""
+    comparison = report.get("comparison")
+    if not comparison:
+        return ""
+    rows = []
+    for name, found in comparison["differences"].items():
+        interval = found["interval"]
+        bounds = "–" if interval is None else f"[{interval[0]:+.4f}, {interval[1]:+.4f}]"
+        beyond = "" if interval is None else "yes" if interval[0] > 0 or interval[1] < 0 else "no"
+        difference = "–" if found["difference"] is None else f"{found['difference']:+.4f}"
+        rows.append((name, difference, bounds, beyond))
+    header = ("figure", "difference", "95 % interval", "beyond chance")
+    return (
+        f"## Compared with {comparison['with']}\n\n"
+        "This model minus the other, on the same resamples of registered domains.\n\n" + table(header, rows)
+    )
 
 
 def _shortcuts(report: Mapping) -> str:

@@ -46,8 +46,8 @@ class RunFolder:
             The folder cannot be made.
         """
         stem = f"{now:%Y-%m-%d_%H-%M-%S}-{name}"
+        make_folder(directory)
         try:
-            Path(directory).mkdir(parents=True, exist_ok=True)
             for number in range(1, 1000):
                 path = Path(directory) / (stem if number == 1 else f"{stem}-{number}")
                 with contextlib.suppress(FileExistsError):  # another training started in the same second
@@ -66,10 +66,6 @@ class RunFolder:
         """Write `content`, builtins only and without NaN, as JSON."""
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
         write_text(self.path / name, text + "\n")
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write a text file."""
-        write_text(self.path / name, text)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of this run.
@@ -93,6 +89,20 @@ class RunFolder:
         except OSError:
             temporary.write_text(self.path.name + "\n", encoding="utf-8")
         os.replace(temporary, link)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there.
+
+    Raises
+    ------
+    UserError
+        The file system refuses.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot make this folder: {error.strerror}") from None
 
 
 def latest_checkpoint(directory: Path) -> Path | None:

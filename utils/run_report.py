@@ -3,8 +3,6 @@
 Arrays come in as arguments; who reads files and who computes logits is the scripts' business.
 """
 
-import csv
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,18 +44,6 @@ class PartScores:
     slices: Mapping[str, np.ndarray]
     probabilities: np.ndarray
     uncalibrated: np.ndarray
-
-
-def scores_csv(part: PartScores, classes: Sequence[str]) -> str:
-    """Return, as CSV, what is true of each name of a part and what the model said."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["domain", "true_label", "label", *(f"p_{name}" for name in classes)])
-    best = part.probabilities.argmax(axis=1)
-    rounded = part.probabilities.astype(float).round(6).tolist()
-    for domain, true, label, row in zip(part.domains, part.labels, best, rounded, strict=True):
-        writer.writerow([domain, classes[true], classes[label], *row])
-    return buffer.getvalue()
 
 
 class Judge:
@@ -111,8 +97,7 @@ class Judge:
         self,
         facts: Mapping[str, Any],
         parts: Mapping[str, PartScores],
-        domains: Sequence[str],
-        labels: np.ndarray,
+        train: tuple[Sequence[str], np.ndarray] | None,
     ) -> tuple[dict[str, Any], np.ndarray | None]:
         """Return the whole report, and the baseline's probabilities (N, K) on the test part for the figures.
 
@@ -122,8 +107,9 @@ class Judge:
             What is known without judging: the report's entries run, data, split, prior, temperature.
         parts
             Part name → scores; "test" is compared with the baseline.
-        domains, labels
-            The training part: what the baseline and the shortcuts learn from.
+        train
+            Names and labels of the training part, from which the baseline and the shortcuts learn; None
+            leaves both out.
         """
         test = parts["test"]
         report = {
@@ -137,15 +123,17 @@ class Judge:
                 name: calibration_metrics(part.labels, part.uncalibrated, benign_index=self.benign_index)
                 for name, part in parts.items()
             },
-            "shortcuts": audit_shortcuts(
-                list(domains), labels, list(test.domains), test.labels, benign_index=self.benign_index
-            ),
-            "baseline": None,
         }
+        if train is None:
+            return report, None
+        domains, labels = list(train[0]), train[1]
+        report["shortcuts"] = audit_shortcuts(
+            domains, labels, list(test.domains), test.labels, benign_index=self.benign_index
+        )
         if not self.settings.baseline:
             return report, None
         logger.info("training the baseline: TF-IDF of 1 to 4 characters and logistic regression")
-        baseline = train_baseline(list(domains), labels, seed=self.seed)
+        baseline = train_baseline(domains, labels, seed=self.seed)
         probabilities = baseline.predict_proba(list(test.domains))
         report["baseline"] = {"test": self.judge(test, probabilities, None)}
         report["differences"] = {"test": self.compare(test, probabilities)}

@@ -256,8 +256,7 @@ def plot_reliability(before: Mapping | None, after: Mapping) -> Figure:
     return figure
 
 
-def save_figures(
-    folder: Path,
+def draw_figures(
     *,
     history: Mapping[str, Sequence[float]] | None = None,
     report: Mapping | None = None,
@@ -265,27 +264,20 @@ def save_figures(
     probabilities: np.ndarray | None = None,
     baseline: np.ndarray | None = None,
     uncalibrated: Mapping | None = None,
-) -> list[Path]:
-    """Write as PNG every figure whose input is given, each file whole or not at all.
+) -> dict[str, Figure]:
+    """Draw every figure whose input is given: name → figure.
 
     Parameters
     ----------
-    folder
-        Made if absent.
     history
-        For history.png.
+        For "history".
     report
-        One part's `evaluate(…)`, for confusion.png and reliability.png, and with `labels` and
-        `probabilities` for roc.png and precision_recall.png (left out where `report` has no ROC-AUC).
+        One part's `evaluate(…)`, for "confusion" and "reliability", and with `labels` and `probabilities` for
+        "roc" and "precision_recall" (left out where `report` has no ROC-AUC).
     baseline
         (N, K) probabilities, drawn beside the network.
     uncalibrated
         `calibration_metrics(…)` before temperature scaling.
-
-    Returns
-    -------
-    list of Path
-        The files written.
     """
     figures: dict[str, Figure] = {}
     if history:
@@ -298,6 +290,11 @@ def save_figures(
             models = {"benign_index": index, "baseline": baseline}
             figures["roc"] = plot_roc(labels, probabilities, **models)
             figures["precision_recall"] = plot_precision_recall(labels, probabilities, **models)
+    return figures
+
+
+def save_figures(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
+    """Write figures as PNG into `folder`, made if absent, each file whole or not at all; return the files."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -1,0 +1,154 @@
+"""Judge a checkpoint on labelled names it was not trained on, alone or beside another checkpoint.
+
+python evaluate.py --checkpoint runs/latest/best.pt --output report         the run's own test part
+python evaluate.py --checkpoint a.pt --compare b.pt --output report         two models, paired intervals
+python evaluate.py --checkpoint a.pt --data phishing=new.json --test-part benign --output report
+                                                                            new names beside old benign ones
+"""
+
+import argparse
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils.config import SourceConfig
+from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, UserError
+
+if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
+    from data.labelled_domains import LabelledDomains
+    from models.checkpoint import Checkpoint
+
+logger = logging.getLogger("evaluate")
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Judge a checkpoint on labelled names: JSON, Markdown and figures.",
+        epilog="Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="the model to judge")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="another model, on the same names")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="where the report is written"
+    )
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        type=_labelled,
+        metavar="CLASS=FILE",
+        help="names to judge on; repeatable",
+    )
+    parser.add_argument(
+        "--test-part", nargs="*", metavar="CLASS", help="also the run's own test names, of these classes only"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="where the run's data lies now, for --test-part"
+    )
+    parser.add_argument(
+        "--baseline", action="store_true", help="train TF-IDF + logistic regression beside it"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
+    options = parser.parse_args(arguments)
+    if not options.data and options.test_part is None:
+        options.test_part = []  # the run's own test part, all classes
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    options = parse_arguments(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    try:
+        print(evaluate(options))
+    except UserError as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("evaluate.py: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return EXIT_DONE
+
+
+def evaluate(options: argparse.Namespace) -> Path:
+    """Load the names and the models, and write the report; return its path."""
+    from models.checkpoint import load_checkpoint
+    from models.classifier import DomainClassifier
+    from models.device import resolve_device
+    from models.scoring import score_names
+    from utils.report_files import write_report
+    from utils.run_folder import make_folder
+    from utils.run_report import Judge
+    from utils.versions import versions
+
+    device, reason = resolve_device(options.device)
+    logger.info("device %s (%s)", device, reason)
+    checkpoint = load_checkpoint(options.checkpoint)
+    names, dropped, train = load_names(options, checkpoint)
+    logger.info("%s", ", ".join(f"{count:,} {label}" for label, count in names.counts().items()))
+    make_folder(options.output)
+    test = score_names(DomainClassifier(checkpoint, device), names)
+    settings = replace(checkpoint.config.evaluation, baseline=options.baseline)
+    judge = Judge(checkpoint.classes, checkpoint.thresholds, settings, checkpoint.config.data.seed)
+    facts = {
+        "run": {"checkpoint": str(options.checkpoint), "command": sys.argv, "versions": versions()},
+        "data": {"counts": {"test": names.counts()}, "dropped": dropped},
+        "split": checkpoint.config.data.split,
+        "prior": checkpoint.prior,
+        "temperature": checkpoint.temperature,
+    }
+    report, baseline = judge.report(facts, {"test": test}, train)
+    if options.compare is not None:
+        other = load_checkpoint(options.compare)
+        if other.classes != checkpoint.classes:
+            raise ConfigError(f"--compare {options.compare}: has other classes: {', '.join(other.classes)}")
+        rival = score_names(DomainClassifier(other, device), names)
+        report["comparison"] = {
+            "with": str(options.compare),
+            "test": judge.judge(rival, rival.probabilities, other.thresholds),
+            "differences": judge.compare(test, rival.probabilities),
+        }
+    write_report(options.output, report, test, baseline=baseline)
+    return options.output / "report.md"
+
+
+def load_names(
+    options: argparse.Namespace, checkpoint: "Checkpoint"
+) -> tuple["LabelledDomains", dict[str, int], tuple | None]:
+    """Return the names to judge on, what was dropped, and the run's training part where it is at hand."""
+    from data.labelled_domains import join_datasets
+    from data.preprocessor import load_dataset, load_parts
+
+    config = checkpoint.config.data
+    names, dropped, train = [], {}, None
+    if options.test_part is not None:
+        data = load_parts(config if options.root is None else replace(config, root=str(options.root)))
+        wanted = options.test_part or config.classes
+        names.append(data.parts["test"].only(wanted))
+        dropped = data.drops
+        train = (data.parts["train"].domains, data.parts["train"].labels)
+    if options.data:
+        sources = tuple(SourceConfig(path=path, label=label) for label, path in options.data)
+        dataset, dropped_here = load_dataset(replace(config, root=".", sources=sources, max_per_class=None))
+        names.append(dataset)
+        dropped = {
+            reason: dropped.get(reason, 0) + dropped_here.get(reason, 0) for reason in dropped | dropped_here
+        }
+    return join_datasets(names), dropped, train
+
+
+def _labelled(text: str) -> tuple[str, str]:
+    """Read CLASS=FILE (for argparse)."""
+    label, equals, path = text.partition("=")
+    if not equals or not label or not path:
+        raise argparse.ArgumentTypeError(f"must look like CLASS=FILE. Got {text}")
+    return label, path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
