@@ -18,9 +18,7 @@ def test_integer_weights_equal_repeated_rows(seed, decimals):
     rows = sorted_rows(labels, probabilities, thresholds={"0.01": 0.8})
     weights = np.random.default_rng(seed).poisson(1, 400)
     repeated = np.repeat(np.arange(400), weights)
-    expected = statistics(
-        sorted_rows(labels[repeated], probabilities[repeated], thresholds={"0.01": 0.8})
-    )
+    expected = statistics(sorted_rows(labels[repeated], probabilities[repeated], thresholds={"0.01": 0.8}))
     weighted = statistics(rows, weights[rows.ranking.order].astype(float))
     assert weighted.keys() == expected.keys()
     for name, value in weighted.items():

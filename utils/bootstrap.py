@@ -170,9 +170,7 @@ def _class_aucs(rows: ScoredRows, weights: np.ndarray | None, misses: np.ndarray
     }
 
 
-def _class_recalls(
-    rows: ScoredRows, weights: np.ndarray | None, block: int, name: str
-) -> dict[str, float]:
+def _class_recalls(rows: ScoredRows, weights: np.ndarray | None, block: int, name: str) -> dict[str, float]:
     """Return the share of each malicious class that is flagged at `block`."""
     end = rows.ranking.ends[block] + 1 if block >= 0 else 0
     flagged = np.bincount(rows.labels[:end], None if weights is None else weights[:end], rows.num_classes)
