@@ -175,6 +175,7 @@ class CNN_LSTM_Model(nn.Module):
         if self.max_pooling:
             lowest = torch.finfo(hidden.dtype).min
             highest = hidden.masked_fill(~pooled_mask.unsqueeze(2), lowest).amax(dim=1)  # (B, 2H)
+            highest = highest * pooled_mask.any(dim=1, keepdim=True)  # nothing but padding: 0, not the lowest
             context = torch.cat([context, highest], dim=1)
         x = self.dropout(context)
         for layer in self.dense:

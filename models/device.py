@@ -1,4 +1,4 @@
-"""Which device runs the model: what is asked for, or an error; never a silent CPU."""
+"""Which device runs the model, and in which precision: as asked for, or an error; never silently less."""
 
 import torch
 
@@ -39,6 +39,35 @@ def resolve_device(name: str) -> tuple[torch.device, str]:
             "--device mps: this machine has no Apple GPU that PyTorch can use; try --device cpu"
         )
     return torch.device(name), "as asked"
+
+
+def uses_bfloat16(precision: str, device: torch.device) -> bool:
+    """Tell whether training computes in bfloat16: where asked for, or where "auto" finds a GPU that has it.
+
+    Raises
+    ------
+    ConfigError
+        "bf16" is asked for, and the device cannot run an LSTM in it.
+    """
+    if device.type == "cuda":
+        has_bfloat16 = torch.cuda.is_bf16_supported()
+    else:
+        has_bfloat16 = precision == "bf16" and _lstm_runs_in_bfloat16(device)
+    if precision == "bf16" and not has_bfloat16:
+        raise ConfigError(
+            f"training.precision: bf16 does not work on this {device.type.upper()}; use auto or fp32"
+        )
+    return has_bfloat16 and precision != "fp32"
+
+
+def _lstm_runs_in_bfloat16(device: torch.device) -> bool:
+    """Try it: not every processor has the instructions, and PyTorch has no public way to ask."""
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            torch.nn.LSTM(8, 8).to(device)(torch.zeros(1, 1, 8, device=device))
+    except RuntimeError:
+        return False
+    return True
 
 
 def _require_cuda(name: str, index: int) -> None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from data.feature_engineering import code_lengths
 from models.batching import predict_logits, training_batches
+from models.device import uses_bfloat16
 from models.optimization import learning_rate, make_optimizer
 from models.training_state import BestWeights, EpochSums, random_states, set_random_states
 from utils.config import Config, as_config
@@ -88,6 +89,7 @@ class ModelTrainer:
         self.device = torch.device(device)
         self.model = model.to(self.device)
         self.settings = as_config(config).training
+        self.bfloat16 = uses_bfloat16(self.settings.precision, self.device)
         self.metrics = metrics
         self.on_epoch_end = on_epoch_end
         self.on_checkpoint = on_checkpoint
@@ -137,10 +139,11 @@ class ModelTrainer:
             The loss or a gradient is NaN or infinite.
         TrainingStopped
             `stop_requested` was set; the state went to `on_checkpoint`.
+        ValueError
+            Labels are no class numbers.
         """
-        X = torch.as_tensor(X_train).to(self.device)
-        y = torch.as_tensor(y_train).long().to(self.device)
-        X_val, y_val = torch.as_tensor(X_val), torch.as_tensor(y_val).long()
+        X, y = torch.as_tensor(X_train).to(self.device), _class_numbers("y_train", y_train).to(self.device)
+        X_val, y_val = torch.as_tensor(X_val), _class_numbers("y_val", y_val).cpu()
         weights = None if class_weights is None else torch.as_tensor(class_weights).float().to(self.device)
         lengths = code_lengths(X.cpu().numpy())
         if self.epoch == 0 and self.step == 0:
@@ -283,12 +286,8 @@ class ModelTrainer:
         return learning_rate(self.epoch * self.steps_per_epoch + step, self.steps_per_epoch, self.settings)
 
     def _autocast(self) -> torch.autocast:
-        """bfloat16 where asked for, or where `auto` finds a GPU that has it; else plain float32."""
-        precision = self.settings.precision
-        if precision == "auto":
-            has_bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-            precision = "bf16" if has_bf16 else "fp32"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+        """Compute in bfloat16 where `training.precision` says so; else in plain float32."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
 
     def _raise_if_not_finite(self) -> None:
         """Wait for the device and raise where a loss or gradient of this epoch was not finite."""
@@ -311,3 +310,14 @@ class ModelTrainer:
             disable=self.progress_off,
             dynamic_ncols=True,
         )
+
+
+def _class_numbers(name: str, labels: np.ndarray | Tensor) -> Tensor:
+    """Return labels as int64, (N,); one-hot rows, as the earlier Keras version took, are an error."""
+    labels = torch.as_tensor(labels)
+    if labels.dim() != 1:
+        raise ValueError(
+            f"{name} must be class numbers of shape (N,), not one-hot: use {name}.argmax(axis=1). "
+            f"Got shape {tuple(labels.shape)}"
+        )
+    return labels.long()

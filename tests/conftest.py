@@ -19,7 +19,7 @@ def tiny_checkpoint(tmp_path_factory):
     from models.model_trainer import ModelTrainer
     from tests.toy_domains import CLASSES, MAX_LENGTH, toy_config, toy_domains
 
-    config = toy_config(epochs=8)
+    config = toy_config(epochs=6)
     names, labels = toy_domains(480)
     codes = encode_domains(names, MAX_LENGTH)
     torch.manual_seed(0)

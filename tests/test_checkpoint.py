@@ -30,7 +30,7 @@ def test_a_checkpoint_comes_back_as_it_was(tiny_checkpoint, tmp_path):
     assert first.classes == ("benign", "phishing", "malware")
     assert first.temperature == 1.25
     assert first.thresholds == {"0.01": 0.9, "0.0001": None}
-    assert first.config.model.conv_filters == (12, 8)
+    assert first.config.model.conv_filters == (24, 16)
 
 
 def test_the_built_model_gives_the_same_logits_and_is_in_evaluation_mode(tiny_checkpoint):

@@ -50,12 +50,24 @@ def same(seed, *shape):
 
 # ------------------------------------------------------------------ padding
 
+NGRAMS = {"ngram_sizes": (2, 3), "ngram_buckets": 50, "ngram_dim": 3}
+VARIANTS = [
+    {},
+    *({"kernel_size": kernel_size} for kernel_size in (1, 2, 4, 5, 8)),
+    {"conv_filters": (7,)},
+    {"conv_filters": (6, 6, 6), "kernel_size": 4},
+    {"max_pooling": True},
+    *({"pool_size": pool_size} for pool_size in (2, 3, 8)),
+    NGRAMS,
+    {**NGRAMS, "max_pooling": True, "pool_size": 2, "kernel_size": 2},
+]
+every_variant = pytest.mark.parametrize("sizes", VARIANTS, ids=str)
 
-@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 8])
-@pytest.mark.parametrize("conv_filters", [(7,), (7, 5), (6, 6, 6)])
-def test_no_padding_and_no_batch_changes_a_logit(kernel_size, conv_filters):
-    model = make_model(kernel_size=kernel_size, conv_filters=conv_filters)
-    rng = np.random.default_rng(kernel_size)
+
+@every_variant
+def test_no_padding_and_no_batch_changes_a_logit(sizes):
+    model = make_model(**sizes)
+    rng = np.random.default_rng(0)
     lengths = np.r_[1, 2, 3, 24, rng.integers(1, 24, 12)]
     codes = random_codes(lengths, 24)
     with torch.no_grad():
@@ -67,10 +79,11 @@ def test_no_padding_and_no_batch_changes_a_logit(kernel_size, conv_filters):
             torch.testing.assert_close(model(padded), alone[rows], **CLOSE)
 
 
-def test_no_padding_changes_a_gradient():
+@every_variant
+def test_no_padding_changes_a_gradient(sizes):
     gradients = []
     for extra in (0, 30):
-        model = make_model(dropout_rate=0.0, train=True)
+        model = make_model(dropout_rate=0.0, ngram_dropout=0.0, train=True, **sizes)
         codes = torch.nn.functional.pad(random_codes([5, 9, 2], 9), (0, extra))
         model(codes).square().sum().backward()
         gradients.append([p.grad for p in model.parameters()])
@@ -88,8 +101,9 @@ def test_other_characters_and_their_order_change_the_logits():
     assert (logits[0] - logits[2]).abs().max() > 1e-2
 
 
-def test_a_row_of_nothing_but_padding_gives_finite_logits_and_gradients():
-    model = make_model(train=True)
+@every_variant
+def test_a_row_of_nothing_but_padding_gives_finite_logits_and_gradients(sizes):
+    model = make_model(train=True, **sizes)
     codes = random_codes([0, 3, 0], 6)
     logits = model(codes)
     logits.sum().backward()
@@ -97,8 +111,9 @@ def test_a_row_of_nothing_but_padding_gives_finite_logits_and_gradients():
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
 
 
-def test_one_character_is_enough():
-    assert make_model()(random_codes([1, 1], 1)).shape == (2, 3)
+@every_variant
+def test_one_character_is_enough(sizes):
+    assert make_model(**sizes)(random_codes([1, 1], 1)).shape == (2, 3)
 
 
 # ------------------------------------------------------------------ the whole model
@@ -111,10 +126,11 @@ def test_the_shape_of_the_logits(num_classes, dense_units):
     assert model(random_codes([3, 9, 1, 4], 9)).shape == (4, num_classes)
 
 
-def test_gradients_reach_every_weight():
-    model = make_model(train=True, dropout_rate=0.0)
-    every_code = torch.arange(1, NUM_CODES, dtype=torch.uint8).reshape(8, 5)
-    torch.nn.functional.cross_entropy(model(every_code), torch.arange(8) % 3).backward()
+@every_variant
+def test_gradients_reach_every_weight(sizes):
+    model = make_model(train=True, dropout_rate=0.0, ngram_dropout=0.0, **sizes)
+    codes = random_codes([20] * 24, 20)  # every code but padding occurs
+    torch.nn.functional.cross_entropy(model(codes), torch.arange(24) % 3).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -147,10 +163,12 @@ def test_shift_logits_adds_a_constant_for_good():
 # ------------------------------------------------------------------ attention
 
 
-def test_attention_weights_sum_to_one_and_are_zero_on_padding():
+@every_variant
+def test_attention_weights_sum_to_one_and_are_zero_on_padding(sizes):
     lengths = [1, 5, 12, 7]
     codes = random_codes(lengths, 15)
-    _, weights = make_model().forward_with_attention(codes)
+    _, weights = make_model(**sizes).forward_with_attention(codes)
+    assert weights.shape == codes.shape
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(4))
     assert torch.equal(weights > 0, codes != PADDING)
 
@@ -165,6 +183,53 @@ def test_attention_is_the_additive_one():
         expected = torch.exp(scores) / torch.exp(scores).sum()
         torch.testing.assert_close(weights[row, :length], expected)
         torch.testing.assert_close(context[row], expected @ h)
+
+
+def test_a_pooled_step_shares_its_attention_among_its_characters():
+    model = make_model(pool_size=2)
+    _, weights = model.forward_with_attention(random_codes([5], 7))
+    assert weights[0, 0] == weights[0, 1]
+    assert weights[0, 2] == weights[0, 3]
+    assert weights[0, 4] > 0
+
+
+# ------------------------------------------------------------------ n-grams
+
+
+def test_the_bucket_of_an_ngram_depends_on_its_last_characters_only():
+    """The hash is part of a checkpoint's meaning: it must never change."""
+    ngrams = make_model(ngram_sizes=(2, 6), ngram_buckets=1000).ngrams
+    codes = torch.tensor([[3, 40, 7, 7, 40, 7, 40, 2, 2, 9]])
+    for n in (2, 6):
+        padded = [0] * (n - 1) + codes[0].tolist()
+        expected = []
+        for end in range(codes.size(1)):
+            gram = 0
+            for code in padded[end : end + n]:
+                gram = gram * NUM_CODES + code
+            expected.append((gram % (2**31 - 1) * (402_653_189 + 8 * n) + 97 * n) % (2**31 - 1) % 1000)
+        assert ngrams.bucket(codes, n)[0].tolist() == expected
+    assert ngrams.bucket(codes, 2)[0, 2] == ngrams.bucket(codes, 2)[0, 5]
+
+
+def test_different_ngrams_spread_over_the_buckets():
+    ngrams = make_model(ngram_sizes=(3,), ngram_buckets=64).ngrams
+    codes = torch.cartesian_prod(*[torch.arange(2, 22)] * 3)  # 8,000 different trigrams
+    counts = torch.bincount(ngrams.bucket(codes, 3)[:, 2], minlength=64)
+    assert counts.min() > 60
+    assert counts.max() < 200
+
+
+def test_training_hides_ngrams_and_prediction_does_not():
+    model = make_model(**NGRAMS, ngram_dropout=0.5, dropout_rate=0.0)
+    codes = random_codes([20] * 50, 20).long()
+    mask = (codes != PADDING).unsqueeze(2).float()
+    shown = model.ngrams(codes, mask)
+    assert torch.equal(shown, model.ngrams(codes, mask))
+    hidden = model.ngrams.train()(codes, mask)
+    kept = (hidden != 0).any(dim=2)
+    assert 0.4 < kept.float().mean() < 0.6
+    assert torch.equal(hidden[kept], shown[kept])
 
 
 # ------------------------------------------------------------------ the parts against PyTorch's own

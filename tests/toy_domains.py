@@ -47,8 +47,8 @@ def toy_domains(count, seed=0):
 
 
 def toy_config(**training):
-    """Return the configuration of a model of some 5,000 weights; `training` changes its TrainingConfig."""
-    settings = {"batch_size": 32, "epochs": 3, "learning_rate": 0.01, "early_stopping_patience": 50}
+    """Return the configuration of a model of some 6,000 weights; `training` changes its TrainingConfig."""
+    settings = {"batch_size": 16, "epochs": 3, "learning_rate": 0.01, "early_stopping_patience": 50}
     return Config(
         data=DataConfig(
             classes=CLASSES,
@@ -56,13 +56,13 @@ def toy_config(**training):
             max_length=MAX_LENGTH,
         ),
         model=ModelConfig(
-            embedding_dim=8,
-            conv_filters=(12, 8),
+            embedding_dim=16,
+            conv_filters=(24, 16),
             kernel_size=3,
-            lstm_units=8,
+            lstm_units=12,
             attention_units=6,
-            dense_units=(8,),
-            dropout_rate=0.2,
+            dense_units=(16,),
+            dropout_rate=0.1,
         ),
         training=TrainingConfig(**settings | training),
         evaluation=EvaluationConfig(bootstrap_resamples=0),

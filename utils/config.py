@@ -67,7 +67,7 @@ class ModelConfig:
     """Sizes of the network."""
 
     embedding_dim: int = option(64, low=1, high=4096)
-    ngram_sizes: tuple[int, ...] = option((), low=2, high=6)
+    ngram_sizes: tuple[int, ...] = option((), max_items=5, low=2, high=6)
     ngram_buckets: int = option(65536, low=2, high=2**24)
     ngram_dim: int = option(16, low=1, high=1024)
     ngram_dropout: float = option(0.5, low=0.0, below=1.0)
