@@ -13,7 +13,7 @@ import numpy as np
 from utils.baseline import train_baseline
 from utils.calibration import calibration_metrics
 from utils.config import EvaluationConfig
-from utils.evaluation import evaluate, paired_differences
+from utils.evaluation import evaluate, paired_differences, thresholds_at_fpr
 from utils.shortcut_audit import audit_shortcuts
 
 logger = logging.getLogger(__name__)
@@ -128,13 +128,27 @@ class Judge:
             return report, None
         domains, labels = list(train[0]), train[1]
         report["shortcuts"] = audit_shortcuts(
-            domains, labels, list(test.domains), test.labels, benign_index=self.benign_index
+            domains,
+            labels,
+            list(test.domains),
+            test.labels,
+            benign_index=self.benign_index,
+            num_classes=len(self.classes),
         )
         if not self.settings.baseline:
             return report, None
         logger.info("training the baseline: TF-IDF of 1 to 4 characters and logistic regression")
-        baseline = train_baseline(domains, labels, seed=self.seed)
+        baseline = train_baseline(domains, labels, num_classes=len(self.classes), seed=self.seed)
         probabilities = baseline.predict_proba(list(test.domains))
-        report["baseline"] = {"test": self.judge(test, probabilities, None)}
+        thresholds = None
+        if "validation" in parts:
+            seen = parts["validation"]
+            thresholds = thresholds_at_fpr(
+                seen.labels,
+                baseline.predict_proba(list(seen.domains)),
+                self.classes,
+                benign=self.settings.benign_class,
+            )
+        report["baseline"] = {"test": self.judge(test, probabilities, thresholds)}
         report["differences"] = {"test": self.compare(test, probabilities)}
         return report, probabilities
