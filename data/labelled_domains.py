@@ -61,7 +61,7 @@ class LabelledDomains:
     days
         (N,) int32, days since 1970-01-01, or UNKNOWN_DAY.
     sources, families
-        (N,) uint16, places in `words`. Never a model input: they give the class away.
+        (N,) unsigned, places in `words`. Never a model input: they give the class away.
     classes
         Class names.
     words
@@ -143,7 +143,7 @@ def label_file(file: FileNames, label: int, classes: tuple[str, ...]) -> Labelle
 
 
 def _common_words(vocabularies: Sequence[list[str]]) -> tuple[list[str], list[np.ndarray]]:
-    """Return one vocabulary, and for each old one the new place of each of its words (uint16)."""
+    """Return one vocabulary, and for each old one the new place of each of its words (uint32)."""
     words = [NO_WORD, *dict.fromkeys(word for words in vocabularies for word in words if word != NO_WORD)]
     place = {word: number for number, word in enumerate(words)}
-    return words, [np.array([place[word] for word in words_], dtype=np.uint16) for words_ in vocabularies]
+    return words, [np.array([place[word] for word in words_], dtype=np.uint32) for words_ in vocabularies]

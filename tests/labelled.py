@@ -1,0 +1,31 @@
+"""Data sets for tests, made from lists of names."""
+
+import numpy as np
+
+from data.domain_name import registered_domain
+from data.file_gathering import stable_hash
+from data.labelled_domains import UNKNOWN_DAY, LabelledDomains
+from data.name_table import NameTable
+
+CLASSES = ("benign", "phishing", "malware")
+
+
+def hashes_of(names):
+    """Return the stable hash of each name, (N,) uint64."""
+    return np.array([stable_hash(name.encode()) for name in names], dtype=np.uint64)
+
+
+def labelled_domains(names, labels, days=None):
+    """Return a data set of distinct normalised names; `days` are all unknown by default."""
+    count = len(names)
+    return LabelledDomains(
+        domains=NameTable.from_strings(names),
+        labels=np.asarray(labels, dtype=np.int64),
+        groups=hashes_of([registered_domain(name) for name in names]),
+        hashes=hashes_of(names),
+        days=np.full(count, UNKNOWN_DAY, np.int32) if days is None else np.asarray(days, np.int32),
+        sources=np.zeros(count, np.uint16),
+        families=np.zeros(count, np.uint16),
+        classes=CLASSES,
+        words=[""],
+    )
