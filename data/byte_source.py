@@ -122,7 +122,7 @@ class ByteSource:
             if not block:
                 break
             head += block
-        if b"\x00" in head:
+        if b"\x00" in head.lstrip().partition(b"\n")[0]:
             raise self.error("expected text, found binary data")
         self.head = head
         self._buffered = io.BufferedReader(_Chained(head, content), BLOCK_BYTES)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data.byte_source import ByteSource
-from data.file_format import FORMATS, detect_format
+from data.file_format import detect_format
 from data.json_reader import read_json
 from data.record import DETAIL_KEYS, Record
 from data.sources import SourceFile, resolve_sources
 from data.text_reader import read_csv, read_json_lines, read_text
+from utils.config import FORMATS
 
 __all__ = ["FORMATS", "Record", "SourceFile", "read_records", "resolve_sources"]
 
@@ -31,7 +32,7 @@ def read_records(
         The file, plain or gzip-compressed (told by its content); "-" for standard input.
     format
         One of `FORMATS`. "json": one array of records or names in any layout, or a single record; "jsonl":
-        a record or name a line; "text": a name a line; "csv", "tsv": with a header line; "auto": see
+        a record or name a line; "text": a name a line; "csv": with a header line, also ".tsv"; "auto": see
         `detect_format`.
     column
         The JSON key or CSV column that holds the name. By default `domain_name` or `domain` in JSON, and in
@@ -74,8 +75,6 @@ def _reader(source: ByteSource, format: str, column: str | None) -> Iterator[Rec
             return read_json_lines(source, column)
         case "csv":
             return read_csv(source, column)
-        case "tsv":
-            return read_csv(source, column, "\t")
         case "text":
             return read_text(source)
     raise ValueError(f"no reader for the format {format!r}")

@@ -8,19 +8,10 @@ from data.byte_source import ByteSource
 from data.record import NAME_KEYS
 from utils.errors import DataError
 
-FORMATS = ("auto", "json", "jsonl", "text", "csv", "tsv")
-
 # Headers under which a CSV file may hold its names, when no column is asked for.
 NAME_COLUMNS = (*NAME_KEYS, "name", "host", "query", "url")
 
-_SUFFIXES = {
-    "csv": "csv",
-    "tsv": "tsv",
-    "jsonl": "jsonl",
-    "ndjson": "jsonl",
-    "txt": "text",
-    "list": "text",
-}
+_SUFFIXES = {"jsonl": "jsonl", "ndjson": "jsonl", "txt": "text", "list": "text"}
 _ARRAY_START = re.compile(rb"\s*\[\s*(?:[{\"\]]|$)")
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
@@ -29,7 +20,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 def detect_format(source: ByteSource) -> str:
     """Return the format of a file from its first line and the suffix of its name; ".gz" is left aside.
 
-    1. ".csv" and ".tsv" are believed.
+    1. ".csv" and ".tsv" are believed: "csv".
     2. An array that begins with an object, a string or its end is "json", whatever the suffix.
     3. An object is "jsonl" where the first line holds all of it, else "json" (one record over several lines).
     4. ".jsonl", ".ndjson", ".txt" and ".list" are believed.
@@ -42,9 +33,9 @@ def detect_format(source: ByteSource) -> str:
         A ".json" file begins with neither an array nor an object nor a string; or the file is binary.
     """
     head = source.head
-    suffix = source.name.lower().removesuffix(".gz").rpartition(".")[2]
+    suffix = suffix_of(source)
     if suffix in ("csv", "tsv"):
-        return _SUFFIXES[suffix]
+        return "csv"
     if _ARRAY_START.match(head):
         return "json"
     line = head.strip().partition(b"\n")[0].strip()
@@ -60,10 +51,18 @@ def detect_format(source: ByteSource) -> str:
     return "csv" if _has_name_column(line.decode(errors="replace")) else "text"
 
 
-def delimiter_of(header: str) -> str:
-    """Return the delimiter that is most frequent outside the quotes of a header line, by default a comma."""
+def suffix_of(source: ByteSource) -> str:
+    """Return what a file's name ends in, in lower case, without the dot and without ".gz"."""
+    return source.name.lower().removesuffix(".gz").rpartition(".")[2]
+
+
+def delimiter_of(header: str, suffix: str = "") -> str:
+    """Return the delimiter of a CSV file: a tab in a ".tsv", else the one most frequent in the header line.
+
+    What stands in quotes does not count; where there is none, it is a comma.
+    """
     bare = _QUOTED.sub("", header)
-    return max(_DELIMITERS, key=bare.count)
+    return "\t" if suffix == "tsv" else max(_DELIMITERS, key=bare.count)
 
 
 def name_column(header: list[str], column: str | None, source_name: str) -> int:

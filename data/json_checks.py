@@ -46,6 +46,11 @@ class CheckedBytes:
         Returns the next bytes, and b"" at the end.
     start
         Bytes that come before the first block.
+
+    Attributes
+    ----------
+    at_end
+        Whether the end of the file has been given: an error after that means that the JSON is cut short.
     """
 
     def __init__(self, read_block: Callable[[], bytes], start: bytes) -> None:
@@ -53,6 +58,15 @@ class CheckedBytes:
         self._held = start
         self._problem: str | None = None
         self._record_bytes = 0
+        self.at_end = False
+        self._ending = b""
+
+    def expect_end(self) -> None:
+        """Say that the JSON value is complete: at the end of the file, a last line feed is given.
+
+        Of `[] "abc` ijson would not mind the string that is never closed; a line feed in a string it does.
+        """
+        self._ending = b"\n"
 
     def start_record(self) -> None:
         """Say that a record is complete: the limit of a record's size counts from here."""
@@ -64,12 +78,15 @@ class CheckedBytes:
             return b""
         while self._problem is None:
             block = self._read_block()
+            if not block:
+                block, self._ending = self._ending, b""
             checked = self._checked(self._held + block, at_end=not block)
             self._record_bytes += len(checked)
             if self._record_bytes > MAX_RECORD_BYTES:
                 self._problem = f"the record is longer than {MAX_RECORD_BYTES // 2**20} MiB"
                 break
             if checked or (not block and self._problem is None):
+                self.at_end = not checked
                 return checked
         raise RefusedBytesError(self._problem)
 
@@ -110,14 +127,16 @@ def _with_short_numbers(data: bytes) -> bytes:
 
 def _complete_end(data: bytes, end: int) -> int:
     """Return where to cut `data`, at `end` or before, so as not to tear two escapes or a run of digits."""
+    tail = data[max(0, end - MAX_DIGITS - 1) : end]
+    end -= len(tail) - len(tail.rstrip(_DIGITS))
+    # Only now: the digits may be an escape's.
     escape = data.find(b"\\", max(0, end - 2 * _ESCAPE_BYTES), end)
     if escape >= 0:
         end = escape - _backslashes_before(data, escape) % 2
         high = end - _ESCAPE_BYTES
         if high >= 0 and _HIGH_SURROGATE.match(data, high, end) and _backslashes_before(data, high) % 2 == 0:
             end = high
-    tail = data[max(0, end - MAX_DIGITS - 1) : end]
-    return end - (len(tail) - len(tail.rstrip(_DIGITS)))
+    return end
 
 
 def _backslashes_before(data: bytes, index: int) -> int:

@@ -100,9 +100,11 @@ def _read_any_layout(source: ByteSource, start: bytes, number: int, column: str 
             checked.start_record()
             yield record_from_json(element, f"record {number}", column)
         # Only white space may follow; anything else is the parser's error.
+        checked.expect_end()
         _untrapped(list, events)
     except (ijson.JSONError, RefusedBytesError, UnicodeDecodeError) as error:
-        raise source.error(_explain(error), f"record {number + 1}") from error
+        problem = "the file ends inside the JSON: it is truncated" if checked.at_end else _explain(error)
+        raise source.error(problem, f"record {number + 1}") from error
 
 
 def _next_element(events: Iterator[tuple[str, object]], attributes: dict[str, str]) -> object:
@@ -169,7 +171,10 @@ def _skip(events: Iterator[tuple[str, object]]) -> None:
 
 
 def _scalar(value: object) -> object:
-    return float(value) if isinstance(value, decimal.Decimal) else value
+    """Return a value as msgspec would: numbers with a fraction as float, and too small ones as zero."""
+    if isinstance(value, decimal.Decimal):
+        return 0.0 if value.is_nan() else float(value)
+    return value
 
 
 def _single_record(source: ByteSource, events: Iterator[tuple[str, object]], column: str | None) -> Record:
@@ -190,9 +195,8 @@ def _explain(error: Exception) -> str:
     if isinstance(error, RefusedBytesError):
         return str(error)
     text = str(error.args[0] if error.args else error)
+    # Where the bytes are not UTF-8, ijson gives the repr of yajl's message.
     text = text.removeprefix("b'").removeprefix('b"').partition("\\n")[0].partition("\n")[0].strip()
-    if "EOF" in text or "ncomplete" in text:
-        return "the file ends inside the JSON: it is truncated"
     return f"not valid JSON ({text})"
 
 

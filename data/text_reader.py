@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from data.byte_source import MAX_RECORD_BYTES, ByteSource
-from data.file_format import delimiter_of, name_column
+from data.file_format import delimiter_of, name_column, suffix_of
 from data.record import Record, day_of, json_decoder, record_from_json
 
 _TOO_LONG = f"the line is longer than {MAX_RECORD_BYTES // 2**20} MiB"
@@ -52,17 +52,15 @@ def read_json_lines(source: ByteSource, column: str | None) -> Iterator[Record]:
             yield record_from_json(element, position, column)
 
 
-def read_csv(source: ByteSource, column: str | None, delimiter: str | None = None) -> Iterator[Record]:
+def read_csv(source: ByteSource, column: str | None) -> Iterator[Record]:
     """Yield a record for each row below the header; blank rows are skipped.
 
     Parameters
     ----------
     source
-        The file. Quoting is that of RFC 4180.
+        The file. Quoting is that of RFC 4180; for the delimiter see `delimiter_of`.
     column
         The header of the column with the names; None for the usual one.
-    delimiter
-        None for the one that is most frequent in the header line.
 
     Raises
     ------
@@ -70,7 +68,8 @@ def read_csv(source: ByteSource, column: str | None, delimiter: str | None = Non
         The header lacks the column; the text is no UTF-8; the quoting is wrong.
     """
     header_line = source.head.strip().partition(b"\n")[0].decode(errors="replace")
-    rows = csv.reader(_text_lines(source), delimiter=delimiter or delimiter_of(header_line), strict=True)
+    delimiter = delimiter_of(header_line, suffix_of(source))
+    rows = csv.reader(_text_lines(source), delimiter=delimiter, strict=True)
     header: list[str] = []
     index = 0
     try:

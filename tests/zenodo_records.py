@@ -2,8 +2,8 @@
 
 Every field of the collector's schema occurs (github.com/nesfit/domainradar-dib, data_schema.json). A record
 has 4 to 17 kB, about 8 kB on average. A few carry the dirt of the real files: IPv4 addresses and underscores
-as names, absent optional fields, `malware_type` for `malware`, dates beyond 1970–9999, non-ASCII text, and the
-junk `'>` at the end of an issuer. No name, address or organisation is taken from anywhere.
+as names, absent optional fields, `malware_type` for `malware`, dates beyond 1970–9999, non-ASCII text, and
+the junk `'>` at the end of an issuer. No name, address or organisation is taken from anywhere.
 """
 
 import json

@@ -1,0 +1,288 @@
+"""One content gives one outcome, however it is laid out, cut into blocks, or damaged.
+
+Three readers look at each content: `read_records` (msgspec first), ijson from the first byte on, and Python's
+own `json` as the judge of what is valid. Records, counts and error messages must be the same, and nothing
+that is invalid may be taken.
+"""
+
+import datetime
+import json
+import random
+import re
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+import data.byte_source
+from data.byte_source import ByteSource
+from data.data_loader import Record, read_records
+from data.json_checks import MAX_DIGITS
+from data.json_reader import _read_any_layout
+from tests.zenodo_records import LABELS, LAYOUTS, encode_record, write_records, zenodo_records
+from utils.errors import DataError
+
+CASES = 500
+EPOCH = datetime.date(1970, 1, 1)
+LONG_RUN = re.compile(f"[0-9]{{{MAX_DIGITS},}}")
+
+# What a careless tool, a broken disk or an attacker may leave in a file.
+INTRUDERS = [
+    *(bytes([byte]) for byte in b'"\\,:[]{}\n\r\t\x00\x01\x0b\x0c\x7f\x80\xff 0-e.'),
+    b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xef\xbb\xbf", b"\xc3", b"\xf0\x9f\x94\x8e",
+    b"\\ud800", b"\\udc00", b"\\ud83d\\udd0e", b"\\ud83d\\ud83d", b"\\udd0e\\ud83d", b"\\\\ud800",
+    b"\\q", b"\\u12",
+    b"NaN", b"Infinity", b"-Infinity", b"null", b"true", b"nul", b"/* */", b"'", b"//\n",
+    b"01", b"1.", b".5", b"+1", b"1e", b"-", b"1e400", b"1e-99999999999999999999", b"9" * 25, b"7" * 5000,
+    b",\n", b"]\n[", b"}\n{", b"},\n{", b"},\r\n{", b"},{", b'"a.example",\n', b'"x":{"$date":1},', b"[" * 50,
+]  # fmt: skip
+
+
+def outcome(records) -> tuple[list[Record], str | None]:
+    """Return what a reader yields before it ends or fails, and the error's message."""
+    found: list[Record] = []
+    error = None
+    try:
+        found.extend(records)
+    except DataError as caught:
+        error = str(caught)
+    for record in found:
+        # The documented difference: ijson gets no more than MAX_DIGITS digits in a row, not even of a string.
+        if isinstance(record.domain, str) and len(record.domain) > MAX_DIGITS:
+            record.domain = LONG_RUN.sub(lambda run: run[0][:MAX_DIGITS], record.domain)
+    return found, error
+
+
+def by_ijson_alone(path: Path):
+    """Read an array with the reader for all layouts from the first byte on."""
+    with ByteSource(path) as source:
+        yield from _read_any_layout(source, b"", 0, None)
+
+
+def strictly_valid(content: bytes) -> list | None:
+    """Return the elements if `content` is a JSON array by RFC 8259 and UTF-8, else None."""
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    try:
+        # A long integer is valid JSON, but Python would refuse it.
+        elements = json.loads(content.decode("utf-8-sig"), parse_constant=refuse, parse_int=lambda text: 0)
+        json.dumps(elements, ensure_ascii=False).encode()  # no lone surrogates
+    except ValueError:
+        return None
+    return elements if isinstance(elements, list) else None
+
+
+def expected_record(record: dict, position: str) -> Record:
+    """Return the record of a JSON object by the plain rules, slowly."""
+    name = record.get("domain_name", record.get("domain"))
+    error = None
+    if name is None:
+        error = "'domain_name' is null" if "domain_name" in record else "the record has no 'domain_name'"
+    day = None
+    if date := record.get("sourced_on"):
+        value = date["$date"]
+        if isinstance(value, dict):
+            day = int(value["$numberLong"]) // 86_400_000
+        else:
+            day = (datetime.datetime.fromisoformat(value).date() - EPOCH).days
+    return Record(
+        name, record.get("source"), day, record.get("malware", record.get("malware_type")), position, error
+    )
+
+
+@pytest.fixture
+def block_bytes(monkeypatch):
+    """Set how many bytes a file gives at a time."""
+    return lambda size: monkeypatch.setattr(data.byte_source, "BLOCK_BYTES", size)
+
+
+@pytest.fixture(scope="module")
+def good_contents() -> list[bytes]:
+    """Return short arrays, one element a line: schema records, bare names, odd but valid records, a mix."""
+    records = islice(zenodo_records(label="malware", dirt=0.5), 6)
+    schema = [encode_record(record, "mongoexport") for record in records]
+    names = [b'"a%d.example"' % i for i in range(40)]
+    odd = [
+        b'{"domain_name":"a.example","n":[123456789012345678901234567890,-0.0,1e400,{"k":[]}]}',
+        b'{"x":"\\u00e9\\ud83d\\udd0e \\\\ud800 \\"},\\n{","domain":"b.example"}',
+        b'{"domain_name":null,"domain":"c.example"}',
+        b'{"domain_name":17}',
+        b'{"domain_name":1.5}',
+        b'{"domain_name":["d.example"]}',
+        b'{"domain_name":{"e":{"f":{"g":1}}}}',
+        b'"f.example"',
+        b"null",
+        b"[1,[2]]",
+        b"-7",
+        b'{"domain_name":"g.example","domain_name":"h.example","source":5,"malware":[],"malware_type":"x"}',
+        b'{"domain_name":"i.example","sourced_on":{"$date":{"$numberLong":"-1"}},"source":"s"}',
+        b'{"domain_name":"j.example","sourced_on":"2024-02-29","malware":"m"}',
+        b'{"domain_name":"k.example","sourced_on":{"$date":"2024-02-29T23:30:00-01:00"}}',
+        b'{"domain_name":"l.example","x":' + b"3" * 4500 + b"}",
+        b'{"domain_name":"m.example","x":"\\u0033123\\ud83d\\udd00123\\\\\\ud83d\\udd00"}',
+        b"{}",
+        b'{"domain_name":"\xc3\xa9\xe6\x9d\xb1\xf0\x9f\x94\x8e.example"}',
+    ]
+    arrays = (schema, names, odd, [*schema[:2], *names[:9], *odd])
+    return [b"[" + b",\n".join(elements) + b"]\n" for elements in arrays]
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("label", LABELS)
+    def test_every_layout_gives_the_records_that_were_written(self, layout, label, tmp_path):
+        path = tmp_path / "records.json"
+        write_records(path, count=120, layout=layout, label=label, dirt=0.4)
+        unit = "line" if layout == "jsonl" else "record"
+        written = islice(zenodo_records(label=label, dirt=0.4), 120)
+        assert list(read_records(path)) == [
+            expected_record(record, f"{unit} {number}") for number, record in enumerate(written, start=1)
+        ]
+
+    @pytest.mark.parametrize("block", [1, 7, 100, 4096, 131072])
+    def test_the_size_of_the_blocks_does_not_matter(self, block, good_contents, tmp_path, block_bytes):
+        path = tmp_path / "records.json"
+        for content in good_contents:
+            path.write_bytes(content)
+            block_bytes(131072)
+            expected = outcome(read_records(path))
+            block_bytes(block)
+            assert outcome(read_records(path)) == expected == outcome(by_ijson_alone(path))
+            assert expected[1] is None
+            assert len(expected[0]) == len(strictly_valid(content))
+
+    @pytest.mark.parametrize(
+        ("opening", "separator", "closing"),
+        [
+            (b"[\n", b",\n", b"\n]"),
+            (b"\n\n  [ ", b" ,\n\t", b"\n\n ]  \n\n"),
+            (b"[", b",\r\n", b"]\r\n"),
+            (b"[\r\n", b",\r\n", b"\r\n]"),
+            (b"[", b"\n,", b"]"),
+            (b"[", b",", b"]"),
+            (b"\xef\xbb\xbf[", b",\n", b"]"),
+            (b"[", b",\n\n", b"]"),
+        ],
+    )
+    def test_white_space_does_not_matter(self, opening, separator, closing, good_contents, tmp_path):
+        path = tmp_path / "records.json"
+        for content in good_contents:
+            path.write_bytes(content)
+            expected = outcome(read_records(path))
+            path.write_bytes(opening + separator.join(content.strip()[1:-1].split(b",\n")) + closing)
+            assert outcome(read_records(path)) == expected
+
+    def test_the_layout_may_change_in_mid_file(self, tmp_path):
+        path = tmp_path / "records.json"
+        records = list(islice(zenodo_records(), 40))
+        layouts = ["mongoexport"] * 15 + ["pretty"] * 10 + ["mongoexport"] * 15
+        encoded = map(encode_record, records, layouts)
+        path.write_bytes(b"[" + b",\n".join(encoded) + b"]")
+        assert [record.domain for record in read_records(path)] == [
+            record["domain_name"] for record in records
+        ]
+
+
+class TestDamage:
+    """Truncated and corrupted at seeded random places; each case has its own seed."""
+
+    @pytest.mark.parametrize("first", range(0, CASES, 50))
+    def test_both_readers_and_the_judge_agree(self, first, good_contents, tmp_path, block_bytes):
+        path = tmp_path / "records.json"
+        refused = 0
+        for seed in range(first, first + 50):
+            rng = random.Random(seed)
+            content = damaged(rng, rng.choice(good_contents))
+            path.write_bytes(content)
+            block_bytes(rng.choice((3, 50, 1000, 131072)))
+            result = outcome(read_records(path, format="json"))
+            elements = strictly_valid(content)
+            if elements is None:
+                assert result[1], f"seed {seed}: invalid JSON was taken"
+                refused += 1
+            elif elements:
+                assert result[1] is None, f"seed {seed}: valid JSON was refused: {result[1]}"
+                assert len(result[0]) == len(elements), f"seed {seed}"
+            block_bytes(131072)
+            if content.lstrip(b" \t\r\n").startswith(b"[") and elements != []:
+                assert outcome(by_ijson_alone(path)) == result, f"seed {seed}"
+        assert refused > 10, "the damage must be damage"
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_the_good_records_come_before_the_error(self, layout, tmp_path):
+        path = tmp_path / "records.json"
+        write_records(path, count=12, layout=layout)
+        content = path.read_bytes()
+        whole = list(read_records(path))
+        rng = random.Random(layout)
+        for _ in range(40):
+            cut = rng.randrange(1000, len(content) - 10)
+            path.write_bytes(content[:cut])
+            records, error = outcome(read_records(path))
+            complete = [record for record in records if not record.malformed]
+            assert complete == whole[: len(complete)]
+            # All records whose last byte is before the cut are there.
+            ends = sum(name_end < cut for name_end in record_ends(content, whole))
+            assert len(complete) == ends
+            if layout == "jsonl":
+                assert error is None
+                assert content[cut - 1 : cut + 1] in (b"}\n", b"\n{") or records[-1].malformed
+            else:
+                assert "truncated" in error
+                assert f"record {len(complete) + 1}" in error
+
+
+def damaged(rng: random.Random, content: bytes) -> bytes:
+    """Return `content` with one to three random changes."""
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        start = rng.randrange(1, len(content))
+        end = min(len(content), start + rng.choice((1, 1, 2, 5, 100, 9000)))
+        intruder = rng.choice(INTRUDERS)
+        content = {
+            "truncate": content[:start],
+            "overwrite": content[:start] + intruder + content[start + len(intruder) :],
+            "insert": content[:start] + intruder + content[start:],
+            "insert at a token": insert_at_token(rng, content, intruder),
+            "delete": content[:start] + content[end:],
+            "repeat": content[:end] + content[start:],
+            "append": content + intruder,
+            "prepend": intruder + content,
+        }[rng.choice(DAMAGES)]
+        if len(content) < 2:
+            return b"[x"
+    return content
+
+
+DAMAGES = (
+    "truncate",
+    "overwrite",
+    "insert",
+    "insert at a token",
+    "insert at a token",
+    "delete",
+    "repeat",
+    "append",
+    "prepend",
+)
+
+
+def insert_at_token(rng: random.Random, content: bytes, intruder: bytes) -> bytes:
+    """Return `content` with an intruder beside a random punctuation mark, where it may pass for a token."""
+    places = [index for index, byte in enumerate(content) if byte in b'{}[],:"']
+    place = rng.choice(places) + rng.choice((0, 1)) if places else 0
+    return content[:place] + intruder + content[place:]
+
+
+def record_ends(content: bytes, records: list[Record]) -> list[int]:
+    """Return the offset of each record's last byte: the last brace before the next record, or in the file."""
+    starts = [content.index(b'"_id"', start) for start in _starts(content, len(records))]
+    return [content.rindex(b"}", 0, after) for after in [*starts[1:], len(content)]]
+
+
+def _starts(content: bytes, count: int) -> list[int]:
+    starts = [content.index(b'"_id"')]
+    while len(starts) < count:
+        starts.append(content.index(b'"_id"', starts[-1] + 1))
+    return starts
