@@ -5,6 +5,7 @@ with ".partial" added to the name, and the caller says so.
 """
 
 import csv
+import errno
 import io
 import os
 import sys
@@ -18,7 +19,7 @@ from utils.errors import ConfigError, UserError
 
 OUTPUT_FORMATS = {".json": "JSON array", ".jsonl": "JSON Lines", ".csv": "CSV"}
 # A spreadsheet takes a cell that starts with one of these for a formula (OWASP, "CSV injection").
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def output_format(path: Path | None) -> str:
@@ -101,12 +102,12 @@ class _Csv:
     def rows(self, predictions: Iterable[Prediction]) -> bytes:
         return self._text(
             [
-                _plain_cell(p.domain),
+                p.domain,
                 p.normalized,
                 p.label,
                 p.probability,
                 *((p.probabilities or {}).get(name) for name in self._classes),
-                _plain_cell(p.error),
+                p.error,
             ]
             for p in predictions
         )
@@ -117,7 +118,7 @@ class _Csv:
     @staticmethod
     def _text(rows: Iterable[Sequence[object]]) -> bytes:
         buffer = io.StringIO(newline="")
-        csv.writer(buffer).writerows(rows)
+        csv.writer(buffer).writerows(map(_plain_cell, row) for row in rows)
         return buffer.getvalue().encode("utf-8")
 
 
@@ -154,6 +155,8 @@ class PredictionWriter:
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> "PredictionWriter":
+        if self.path is not None and self.path.is_dir():
+            raise UserError(f"{self.path}: cannot be written: {os.strerror(errno.EISDIR)}")
         try:
             self._file = sys.stdout.buffer if self.partial is None else self.partial.open("wb")
         except OSError as error:
@@ -166,15 +169,17 @@ class PredictionWriter:
         self._write(self._encoder.rows(predictions))
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        try:
+        if self.partial is None:
             self._write(self._encoder.end())
-            if self.partial is not None:
+            return
+        try:
+            with self._file:
+                self._write(self._encoder.end())
                 os.fsync(self._file.fileno())
-        finally:
-            if self.partial is not None:
-                self._file.close()
-        if self.partial is not None and kind is None:
-            os.replace(self.partial, self.path)
+            if kind is None:
+                os.replace(self.partial, self.path)
+        except OSError as failure:  # closing flushes once more: on a full disk it fails like the write before
+            raise UserError(f"{self.path}: cannot be written: {failure.strerror}") from None
 
     def _write(self, data: bytes) -> None:
         try:

@@ -1,0 +1,159 @@
+"""Predictions as JSON array, JSON Lines and CSV; a file is complete under its name or is called .partial."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+
+import pytest
+
+from utils.errors import ConfigError, UserError
+from utils.prediction_writer import Prediction, PredictionWriter, output_format
+
+CLASSES = ("benign", "bad")
+GOOD = Prediction("HTTPS://A.com/", "a.com", "bad", 0.75, {"benign": 0.25, "bad": 0.75}, None)
+ODD = [
+    Prediction("no name", None, None, None, None, "no dot"),
+    Prediction(None, None, None, None, None, "absent"),
+    Prediction(17, None, None, None, None, "a number"),
+    Prediction('quote " comma , line \n ü', None, None, None, None, "dirt"),
+]
+ROWS = [GOOD, *ODD]
+
+
+def write(path, *batches):
+    with PredictionWriter(path, CLASSES) as writer:
+        for batch in batches:
+            writer.write(batch)
+
+
+# ------------------------------------------------------------------ formats
+
+
+@pytest.mark.parametrize("batches", [[ROWS], [[row] for row in ROWS], [[], ROWS[:2], [], ROWS[2:], []]])
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".JSON"])
+def test_json_reads_back_row_by_row(tmp_path, suffix, batches):
+    path = tmp_path / f"out{suffix}"
+    write(path, *batches)
+    text = path.read_text(encoding="utf-8")
+    rows = json.loads(text) if suffix.lower() == ".json" else [json.loads(line) for line in text.splitlines()]
+    assert rows[0] == {
+        "domain": "HTTPS://A.com/",
+        "normalized": "a.com",
+        "label": "bad",
+        "probability": 0.75,
+        "probabilities": {"benign": 0.25, "bad": 0.75},
+        "error": None,
+    }
+    assert [row["domain"] for row in rows] == [row.domain for row in ROWS]
+    assert [row["error"] for row in rows] == [row.error for row in ROWS]
+    assert all(row["label"] is None for row in rows[1:])
+    assert text.endswith("\n")
+
+
+def test_an_array_has_one_row_on_each_line(tmp_path):
+    write(tmp_path / "out.json", ROWS[:2], ROWS[2:])
+    lines = (tmp_path / "out.json").read_text(encoding="utf-8").splitlines()
+    assert [lines[0], lines[-1]] == ["[", "]"]
+    assert len(lines) == len(ROWS) + 2
+
+
+@pytest.mark.parametrize(("suffix", "expected"), [(".json", []), (".jsonl", None)])
+def test_no_rows_are_an_empty_file_of_the_format(tmp_path, suffix, expected):
+    path = tmp_path / f"out{suffix}"
+    write(path, [])
+    text = path.read_text()
+    assert (json.loads(text) if text else None) == expected
+
+
+@pytest.mark.parametrize("batches", [[ROWS], [[row] for row in ROWS]])
+def test_csv_reads_back_row_by_row(tmp_path, batches):
+    write(tmp_path / "out.csv", *batches)
+    content = (tmp_path / "out.csv").read_bytes().decode()
+    rows = list(csv.reader(io.StringIO(content, newline="")))
+    assert rows[0] == ["domain", "normalized", "label", "probability", "p_benign", "p_bad", "error"]
+    assert rows[1] == ["HTTPS://A.com/", "a.com", "bad", "0.75", "0.25", "0.75", ""]
+    assert [row[0] for row in rows[2:]] == ["no name", "", "17", 'quote " comma , line \n ü']
+    assert all(row[1:6] == [""] * 5 for row in rows[2:])
+    assert content.count("\r\n") == len(ROWS) + 1
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_no_cell_of_a_csv_file_can_be_taken_for_a_formula(tmp_path, start):
+    text = f"{start}cmd|' /C calc'!A0"
+    row = Prediction(text, text, text, 0.5, {"benign": 0.5}, text)
+    with PredictionWriter(tmp_path / "out.csv", (text,)) as writer:
+        writer.write([row])
+    content = (tmp_path / "out.csv").read_bytes().decode()
+    for cells in csv.reader(io.StringIO(content, newline="")):
+        assert not [cell for cell in cells if cell.startswith(start)]
+    assert content.count(f"'{start}cmd") == 4
+
+
+def test_a_number_is_no_formula(tmp_path):
+    write(tmp_path / "out.csv", [Prediction(-5, None, None, None, None, "x")])
+    assert "\r\n-5," in (tmp_path / "out.csv").read_bytes().decode()
+
+
+# ------------------------------------------------------------------ complete or .partial
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv"])
+def test_the_file_appears_when_it_is_complete(tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    path.write_text("older")
+    with PredictionWriter(path, CLASSES) as writer:
+        writer.write([GOOD])
+        assert path.read_text() == "older"
+        assert b"a.com" in (tmp_path / f"out{suffix}.partial").read_bytes(), "rows are handed on at once"
+    assert "a.com" in path.read_text()
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_keeps_the_rows_so_far_and_the_older_file(tmp_path, error):
+    path = tmp_path / "out.json"
+    path.write_text("older")
+    with contextlib.suppress(error), PredictionWriter(path, CLASSES) as writer:
+        writer.write([GOOD, ODD[0]])
+        raise error
+    assert path.read_text() == "older"
+    assert len(json.loads((tmp_path / "out.json.partial").read_text())) == 2, "it is even whole JSON"
+
+
+def test_stdout_gets_json_lines(capfdbinary):
+    write(None, [GOOD], [ODD[0]])
+    lines = capfdbinary.readouterr().out.splitlines()
+    assert [json.loads(line)["domain"] for line in lines] == ["HTTPS://A.com/", "no name"]
+
+
+# ------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out", "out.json.gz", ".json", "out.jsonl.bak"])
+def test_a_name_that_no_format_has_is_refused_before_anything_is_written(tmp_path, name):
+    for refuse in (output_format, lambda path: PredictionWriter(path, CLASSES)):
+        with pytest.raises(ConfigError, match=r"the name must end in \.json, \.jsonl, \.csv"):
+            refuse(tmp_path / name)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"absent/out\.csv: cannot be written: No such file or directory$"):
+        write(tmp_path / "absent" / "out.csv", [GOOD])
+
+
+def test_a_folder_of_that_name_is_told_before_the_work(tmp_path):
+    (tmp_path / "out.json").mkdir()
+    with pytest.raises(UserError, match=r"out\.json: cannot be written: Is a directory$"):
+        PredictionWriter(tmp_path / "out.json", CLASSES).__enter__()
+    assert os.listdir(tmp_path) == ["out.json"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(tmp_path):
+    (tmp_path / "out.jsonl.partial").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"out\.jsonl: cannot be written: No space left on device$"):
+        write(tmp_path / "out.jsonl", [GOOD])
+    assert not (tmp_path / "out.jsonl").exists()
