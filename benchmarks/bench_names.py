@@ -7,25 +7,27 @@ Without `--input` it makes names with a seed: 22 % with a subdomain, 10 % on a h
 """
 
 import argparse
-import json
-import os
-import platform
 import random
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.measuring import (
+    circumstances,
+    positive,
+    print_circumstances,
+    summarize,
+    time_repeats,
+    write_figures,
+)
 from data.domain_name import normalize_domain, registered_domain
 from data.feature_engineering import ALPHABET, PADDING, UNKNOWN, encode_domains
 from data.public_suffix import suffix_rules
 from data.slices import slice_masks
-from utils.errors import EXIT_DONE, EXIT_FAILED, DataError, UserError
-from utils.files import write_text
-from utils.versions import versions
+from utils.errors import EXIT_DONE, DataError, UserError
 
 MAX_LENGTH = 64
 SLOW_STAGE_NAMES = 100_000  # for what is far slower, so that no stage dominates the run
@@ -42,8 +44,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     report = {
-        "machine": describe_machine(),
-        "versions": versions(),
+        **circumstances(),
         "input": {
             "file": args.input.name if args.input else None,
             "seed": None if args.input else args.seed,
@@ -55,12 +56,7 @@ def main() -> int:
         "stages": measure_stages(names, args.repeats),
     }
     print_report(report)
-    if args.output:
-        try:
-            write_text(args.output, json.dumps(report, indent=2) + "\n")
-        except OSError as error:
-            print(f"error: {args.output}: {error.strerror}", file=sys.stderr)
-            return EXIT_FAILED
+    write_figures(args.output, report)
     return EXIT_DONE
 
 
@@ -74,14 +70,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=positive, default=5, help="of each stage (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    """Parse an integer of at least 1 (argparse turns the ValueError into a usage error)."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def read_names(path: Path) -> list[str]:
@@ -148,7 +136,7 @@ def measure_stages(names: list[str], repeats: int) -> dict[str, dict[str, object
         elapsed_s = time_repeats(run, repeats)
         figures[stage] = {
             "names": len(stage_names),
-            "seconds": summarize(elapsed_s, 1),
+            "seconds": summarize(elapsed_s),
             "names_per_s": round(len(stage_names) / statistics.median(elapsed_s)),
         }
     return figures
@@ -164,39 +152,11 @@ def encode_by_loop(names: Sequence[str]) -> list[list[int]]:
     return rows
 
 
-def time_repeats(run: Callable[[], object], repeats: int) -> list[float]:
-    """Return the seconds of each repeat, after one that does not count."""
-    run()
-    elapsed_s = []
-    for _ in range(repeats):
-        start_s = time.perf_counter()
-        run()
-        elapsed_s.append(time.perf_counter() - start_s)
-    return elapsed_s
-
-
-def summarize(elapsed_s: list[float], factor: float) -> dict[str, float]:
-    """Return median, fastest and slowest, in seconds times `factor`."""
-    values = {"median": statistics.median(elapsed_s), "min": min(elapsed_s), "max": max(elapsed_s)}
-    return {key: round(value * factor, 4) for key, value in values.items()}
-
-
-def describe_machine() -> dict[str, object]:
-    """Return processor and system, without the machine's name."""
-    processor = platform.processor() or platform.machine()
-    cpu_info = Path("/proc/cpuinfo")
-    if cpu_info.exists():
-        models = [line for line in cpu_info.read_text().splitlines() if line.startswith("model name")]
-        processor = models[0].partition(":")[2].strip() if models else processor
-    system = f"{platform.system()} {platform.machine()}"
-    return {"processor": processor, "cores": os.cpu_count(), "system": system}
-
-
 def print_report(report: dict) -> None:
     """Print the report as a table."""
-    machine, source, load = report["machine"], report["input"], report["load_public_suffix_list_ms"]
-    print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; one core is used")
-    print(", ".join(f"{name} {number}" for name, number in report["versions"].items() if number))
+    source, load = report["input"], report["load_public_suffix_list_ms"]
+    print_circumstances(report)
+    print("one core is used")
     origin = source["file"] or f"made up with seed {source['seed']}"
     print(f"{source['names']:,} names, {source['mean_length']} characters on average ({origin})")
     print(f"public suffix list loads in {load['median']:.1f} ms ({load['min']:.1f}–{load['max']:.1f})\n")
