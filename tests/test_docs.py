@@ -28,7 +28,9 @@ from utils.errors import ConfigError
 ROOT = Path(__file__).parent.parent
 PATTERNS = ("*.md", "docs/*.md", "data/sample/*.md", "models/**/*.md", "benchmarks/*.md")
 DOCUMENTS = sorted({path for pattern in PATTERNS for path in ROOT.glob(pattern)})
-EXECUTED = [ROOT / "docs" / name for name in ("PYTORCH_CONVERSION.md", "QUICKSTART.md")]
+CONVERSION, QUICKSTART, DESIGN = (
+    ROOT / "docs" / name for name in ("PYTORCH_CONVERSION.md", "QUICKSTART.md", "DESIGN.md")
+)
 SHELLS = ("bash", "console", "powershell")
 SECTIONS = {section.name: {key.name for key in fields(section.type)} for section in fields(Config)}
 FOLDERS = ("data", "models", "utils", "tests", "docs", "benchmarks", r"\.ci")
@@ -187,20 +189,24 @@ def test_every_configuration_key_exists(path):
 
 @every_document
 def test_every_configuration_example_loads(path, tmp_path):
-    file = tmp_path / "example.yaml"
     for block in split_document(path)[1]:
-        if block.language != "yaml":
-            continue
-        file.write_text(block.text, encoding="utf-8")
-        if block.kind == "keras":
-            with pytest.raises(ConfigError):
-                load_config(file)
-        else:
-            load_config(file)
+        if block.language == "yaml" and block.kind != "keras":
+            (tmp_path / "example.yaml").write_text(block.text, encoding="utf-8")
+            load_config(tmp_path / "example.yaml")
+
+
+def test_the_answer_to_an_old_configuration_is_the_one_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = split_document(CONVERSION)[1]
+    place = next(i for i, block in enumerate(blocks) if (block.language, block.kind) == ("yaml", "keras"))
+    Path("old.yaml").write_text(blocks[place].text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(Path("old.yaml"))
+    assert blocks[place + 1].text == f"train.py: {caught.value}\n"
 
 
 def test_every_replaced_key_is_in_the_table():
-    text = EXECUTED[0].read_text(encoding="utf-8")
+    text = CONVERSION.read_text(encoding="utf-8")
     missing = [key for key in REPLACED_KEYS if f"| `{key}` |" not in text]
     assert not missing
 
@@ -215,7 +221,7 @@ def test_every_python_snippet_is_python(path):
             ast.parse(block.text, f"{path.name}, line {block.line}")
 
 
-@pytest.mark.parametrize("path", EXECUTED, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [CONVERSION, QUICKSTART], ids=lambda path: path.name)
 def test_the_snippets_run_one_after_the_other(path, tiny_checkpoint, tmp_path, monkeypatch, capsys):
     """In a folder that has what the text before them makes: sample, run, predictions, a labelled CSV file."""
     monkeypatch.chdir(tmp_path)
@@ -233,9 +239,31 @@ def test_the_snippets_run_one_after_the_other(path, tiny_checkpoint, tmp_path, m
     for block in blocks:
         # Line numbers of a traceback are those of the document.
         exec(compile("\n" * (block.line - 1) + block.text, str(path), "exec"), names)
-    if path.name == "QUICKSTART.md":
+    if path == QUICKSTART:
         assert capsys.readouterr().out == "evil.example malware\n"
         assert Path("mine/good.txt").read_text() == "a.example\nc.example\n"
+
+
+# ---------------------------------------------------------------------- the design
+
+
+def test_the_module_map_is_whole():
+    text = DESIGN.read_text(encoding="utf-8")
+    files = [file for folder in ("data", "models", "utils") for file in ROOT.glob(f"{folder}/*.py")]
+    files += ROOT.glob("*.py")
+    names = [str(file.relative_to(ROOT)) for file in files if file.name != "__init__.py"]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_every_entry_of_a_checkpoint_is_in_the_table(good_content):
+    from models.checkpoint import FORMAT, FORMAT_VERSION
+
+    text = DESIGN.read_text(encoding="utf-8")
+    assert f"| `format` | str | `{FORMAT}` |" in text
+    assert f"| `format_version` | int | {FORMAT_VERSION} |" in text
+    _, _, table = text.partition("### Checkpoint, format version")
+    entries = re.findall(r"^\| `(\w+)` \|", table.partition("\n### ")[0], re.MULTILINE)
+    assert sorted(entries) == sorted([*good_content, "trainer_state"])
 
 
 # ---------------------------------------------------------------------- what must not be in a file
