@@ -62,12 +62,8 @@ def store(folder: Path, key: str, names: FileNames) -> None:
                     file.flush()
                     os.fsync(file.fileno())
                 checksums[name] = _checksum(temporary / f"{name}.npy")
-            meta = {
-                "checksums": checksums,
-                "words": names.words,
-                "num_records": names.num_records,
-                "drops": names.drops,
-            }
+            facts = {"words": names.words, "num_records": names.num_records, "drops": names.drops}
+            meta = {"facts": facts, "checksums": checksums | {"facts": _facts_checksum(facts)}}
             (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
             with contextlib.suppress(OSError):  # another run was first: theirs is as good
                 temporary.rename(folder / key)
@@ -92,10 +88,11 @@ def load(folder: Path, key: str) -> FileNames | None:
         for name in ARRAYS:
             if _checksum(entry / f"{name}.npy") != meta["checksums"][name]:
                 raise ValueError(f"{name}.npy does not match its checksum")
+        if _facts_checksum(meta["facts"]) != meta["checksums"]["facts"]:
+            raise ValueError("meta.json does not match its checksum")
         arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
         table = NameTable(arrays.pop("blob"), arrays.pop("offsets"))
-        facts = {"words": meta["words"], "num_records": meta["num_records"], "drops": meta["drops"]}
-        return FileNames(names=table, **arrays, **facts)
+        return FileNames(names=table, **arrays, **meta["facts"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s: damaged cache entry, reading the data file again (%s)", entry, error)
         shutil.rmtree(entry, ignore_errors=True)
@@ -106,6 +103,11 @@ def _arrays(names: FileNames) -> dict[str, np.ndarray]:
     """Return what is stored: array name → array."""
     table = {"blob": names.names.blob, "offsets": names.names.offsets}
     return table | {name: getattr(names, name) for name in ARRAYS if name not in table}
+
+
+def _facts_checksum(facts: dict) -> str:
+    """Return a hash of what is no array."""
+    return hashlib.sha1(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _checksum(path: Path) -> str:
