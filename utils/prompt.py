@@ -1,8 +1,9 @@
 """The interactive prompt: a name in, a class, bars and the attention over the characters out.
 
-Colours appear on a terminal only, and never when NO_COLOR is set (https://no-color.org).
+Colours appear on a terminal only, and never when NO_COLOR is set and not empty (https://no-color.org).
 """
 
+import codecs
 import contextlib
 import os
 from collections.abc import Callable
@@ -38,12 +39,17 @@ class Style:
 
     def __init__(self, output: TextIO) -> None:
         dumb = os.environ.get("TERM") == "dumb"
-        self.colours = output.isatty() and "NO_COLOR" not in os.environ and not dumb
-        self.unicode = (output.encoding or "").lower().replace("-", "") == "utf8"
+        self.colours = output.isatty() and not os.environ.get("NO_COLOR") and not dumb
+        self.encoding = output.encoding or "ascii"
+        self.unicode = codecs.lookup(self.encoding).name == "utf-8"
 
     def paint(self, text: str, code: str) -> str:
         """Wrap `text` in an ANSI colour where colours are on."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colours else text
+
+    def showable(self, text: str) -> str:
+        """Write what the output's encoding lacks as escapes: \\u0444 for a Cyrillic letter, say."""
+        return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
 
     def bar(self, fraction: float) -> str:
         """Draw a horizontal bar of BAR_WIDTH cells."""
@@ -104,5 +110,9 @@ def run_prompt(answer: Callable[[str], Answer], output: TextIO) -> None:
         except EOFError:
             output.write("\n")
             return
+        except UnicodeDecodeError as error:
+            nothing = Answer(None, None, None, None, f"the line is not in the terminal's {error.encoding}")
+            output.write(style.showable(render(nothing, style)) + "\n")
+            continue
         for text in line.split():
-            output.write(render(answer(text), style) + "\n")
+            output.write(style.showable(render(answer(text), style)) + "\n")
