@@ -15,8 +15,8 @@ from utils.errors import DataError
 
 STDIN = Path("-")
 BLOCK_BYTES = 128 * 1024
-# A record has 6 to 17 kB, and MongoDB takes no document beyond 16 MiB: this bounds memory, not data.
-MAX_RECORD_BYTES = 32 * 1024 * 1024
+# A record has 6 to 17 kB, and MongoDB takes no document beyond 16 MiB: this bounds memory and time, not data.
+MAX_RECORD_BYTES = 16 * 1024 * 1024
 # Enough of the first line to tell the formats apart.
 MAX_HEAD_BYTES = 1024 * 1024
 

@@ -50,7 +50,7 @@ def read_records(
     ------
     DataError
         While iterating, after the records before: the file cannot be opened or read, is damaged, truncated or
-        binary, is not of the format, lacks the column, has a record of an array beyond 32 MiB, or holds no
+        binary, is not of the format, lacks the column, has a record of an array beyond 16 MiB, or holds no
         record at all.
     """
     with ByteSource(Path(path), progress) as source:

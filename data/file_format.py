@@ -21,7 +21,8 @@ def detect_format(source: ByteSource) -> str:
     """Return the format of a file from its first line and the suffix of its name; ".gz" is left aside.
 
     1. ".csv" and ".tsv" are believed: "csv".
-    2. An array that begins with an object, a string or its end is "json", whatever the suffix.
+    2. An array that begins with an object, a string or its end is "json" whatever the suffix, and so is any
+       array in a ".json" file.
     3. An object is "jsonl" where the first line holds all of it, else "json" (one record over several lines).
     4. ".jsonl", ".ndjson", ".txt" and ".list" are believed.
     5. A first line with a delimiter and the name of a usual name column is "csv".
@@ -36,9 +37,9 @@ def detect_format(source: ByteSource) -> str:
     suffix = suffix_of(source)
     if suffix in ("csv", "tsv"):
         return "csv"
-    if _ARRAY_START.match(head):
-        return "json"
     line = head.strip().partition(b"\n")[0].strip()
+    if _ARRAY_START.match(head) or (suffix == "json" and line.startswith(b"[")):
+        return "json"
     if line.startswith(b"{"):
         return "jsonl" if line.endswith(b"}") else "json"
     if suffix in _SUFFIXES:

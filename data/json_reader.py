@@ -26,12 +26,13 @@ from data.record import RawRecord, Record, attribute_of_key, json_decoder, recor
 # Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
 MAX_DEPTH = 10_000
 # With no line end after a record in so many bytes, the array is laid out in another way.
-_MAX_LINE_BYTES = 4 * BLOCK_BYTES
+_MAX_LINE_BYTES = 2 * BLOCK_BYTES
 
 _ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
 _END = object()  # what comes after the last element
 _OPENINGS = ("start_map", "start_array")
 _CLOSINGS = ("end_map", "end_array")
+_DATE_KEYS = ("$date", "$numberLong")  # one in the other
 _NO_TRAPS = decimal.Context(traps=[])
 
 
@@ -138,10 +139,10 @@ def _raw_record(events: Iterator[tuple[str, object]], attributes: dict[str, str]
 
 
 def _small_value(events: Iterator[tuple[str, object]], event: str, value: object, depth: int = 0) -> object:
-    """Return a value of a wanted field: two levels of an object, as in a date; of an array that it is one."""
+    """Return a value of a wanted field: an object's date alone, and of an array only that it is one."""
     if event not in _OPENINGS:
         return _scalar(value)
-    if event == "start_array" or depth == 2:
+    if event == "start_array" or depth == len(_DATE_KEYS):
         _skip(events)
         return [] if event == "start_array" else {}
     fields: dict[str, object] = {}
@@ -151,8 +152,10 @@ def _small_value(events: Iterator[tuple[str, object]], event: str, value: object
             key = item
         elif inner == "end_map":
             break
-        else:
+        elif key == _DATE_KEYS[depth]:
             fields[key] = _small_value(events, inner, item, depth + 1)
+        elif inner in _OPENINGS:
+            _skip(events)
     return fields
 
 
