@@ -45,6 +45,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--checkpoint", type=Path, metavar="FILE", help="default: the latest run, else the shipped model"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
+    parser.add_argument(
+        "--prior",
+        type=_prior,
+        metavar="CLASS=SHARE,…",
+        help="class shares to assume; default: those of the training data",
+    )
     parser.add_argument("--batch-size", type=_positive, metavar="N", help="names in one forward pass")
     return parser.parse_args(arguments)
 
@@ -73,8 +79,8 @@ def predict_file(options: argparse.Namespace) -> int:
     from utils.prediction_writer import PredictionWriter, output_format
 
     source = Path(options.input or "-")
-    if str(source) != "-" and not source.is_file():
-        raise DataError(source, "is no file" if source.exists() else "no such file")
+    if str(source) != "-" and (source.is_dir() or not source.exists()):
+        raise DataError(source, "is a folder" if source.exists() else "no such file")
     output_format(options.output)  # a wrong name is told before torch is loaded
     classifier = load_classifier(options)
     writer = PredictionWriter(options.output, classifier.classes)
@@ -163,6 +169,8 @@ def load_classifier(options: argparse.Namespace) -> "DomainClassifier":
 
     device, reason = resolve_device(options.device)
     classifier = DomainClassifier.load(path, device, options.batch_size or DEFAULT_BATCH_SIZE)
+    if options.prior is not None:
+        classifier.assume_prior(options.prior)
     print(f"predict.py: model {path} on {device} ({reason})", file=sys.stderr)
     return classifier
 
@@ -178,6 +186,15 @@ def default_checkpoint() -> Path:
             "Train one with: python train.py --config config_test.yaml"
         )
     return path
+
+
+def _prior(text: str) -> dict[str, float]:
+    """Read benign=0.999,phishing=0.0007,… (for argparse)."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {name.strip(): float(share) for name, share in pairs}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must look like benign=0.99,phishing=0.005,… Got {text}") from None
 
 
 def _positive(text: str) -> int:

@@ -4,7 +4,7 @@ classifier = DomainClassifier.load(Path("runs/latest/best.pt"))
 classifier.classify(["example.com"])        # (1, K) float32, rows sum to 1
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from data.feature_engineering import code_lengths, encode_domains
 from models.batching import predict_logits
 from models.checkpoint import Checkpoint, load_checkpoint
+from utils.calibration import reweight_prior
+from utils.errors import ConfigError
 
 # 256 rows of 20 characters keep a layer's activations inside the cache of one core; 1,024 are slower.
 DEFAULT_BATCH_SIZE = 256
@@ -49,6 +51,7 @@ class DomainClassifier:
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.model = checkpoint.build_model().to(self.device)
+        self.prior: np.ndarray | None = None
 
     @classmethod
     def load(
@@ -64,9 +67,27 @@ class DomainClassifier:
         codes = encode_domains(domains, self.checkpoint.max_length)
         return predict_logits(self.model, codes, self.batch_size, self.device)
 
+    def assume_prior(self, prior: Mapping[str, float]) -> None:
+        """Answer from now on for names of which each class has the share `prior[class]`.
+
+        Without it the probabilities refer to the class shares of the training data, `checkpoint.prior`.
+
+        Raises
+        ------
+        ConfigError
+            A class is missing or unknown, or a share is not above 0.
+        """
+        if set(prior) != set(self.classes) or not all(0 < share < float("inf") for share in prior.values()):
+            raise ConfigError(f"a prior needs a share above 0 for each of {', '.join(self.classes)}")
+        self.prior = np.array([prior[name] for name in self.classes])
+
     def classify(self, domains: Sequence[str]) -> np.ndarray:
         """Return the probabilities (N, K), float32, of normalised names, in the order of `classes`."""
-        return probabilities_from_logits(self.logits(domains), self.checkpoint.temperature)
+        probabilities = probabilities_from_logits(self.logits(domains), self.checkpoint.temperature)
+        if self.prior is None or not len(domains):
+            return probabilities
+        learned = np.array([self.checkpoint.prior[name] for name in self.classes])
+        return reweight_prior(probabilities, learned, self.prior)
 
     @torch.inference_mode()
     def attention(self, domain: str) -> np.ndarray:

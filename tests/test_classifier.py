@@ -8,6 +8,7 @@ from data.feature_engineering import encode_domains
 from models.checkpoint import load_checkpoint
 from models.classifier import DomainClassifier, probabilities_from_logits
 from tests.toy_domains import MAX_LENGTH, toy_domains
+from utils.errors import ConfigError
 
 NAMES, LABELS = toy_domains(150, seed=9)  # most of them not in the training
 LONG = "a-very-long-subdomain." * 8 + "example.com"
@@ -76,3 +77,34 @@ def test_attention_has_one_weight_for_each_character(classifier, name):
     seen = min(len(name), MAX_LENGTH)
     assert (weights[: len(name) - seen] == 0).all()
     assert (weights[len(name) - seen :] > 0).all()
+
+
+# ------------------------------------------------------------------ another prior
+
+
+def test_a_prior_reweights_the_probabilities(tiny_checkpoint):
+    """p'(k|x) ∝ p(k|x) · new(k) / old(k) (Saerens et al. 2002); the old prior of the fixture is uniform."""
+    classifier = DomainClassifier.load(tiny_checkpoint)
+    plain = classifier.classify(["login-account.com", "cedarfalcon.com"])
+    new = {"benign": 0.9, "phishing": 0.08, "malware": 0.02}
+    classifier.assume_prior(new)
+    expected = plain * np.array(list(new.values()))
+    expected /= expected.sum(axis=1, keepdims=True)
+    moved = classifier.classify(["login-account.com", "cedarfalcon.com"])
+    assert moved == pytest.approx(expected, abs=1e-6)
+    assert (moved[:, 0] > plain[:, 0]).all()
+    assert classifier.classify([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        {"benign": 1.0},
+        {"benign": 0.5, "phishing": 0.5, "malware": 0.0},
+        {"benign": 0.5, "phishing": 0.4, "malware": 0.1, "spam": 0.1},
+        {"benign": float("nan"), "phishing": 0.4, "malware": 0.1},
+    ],
+)
+def test_a_prior_that_makes_no_sense(tiny_checkpoint, prior):
+    with pytest.raises(ConfigError, match="a share above 0 for each of benign, phishing, malware"):
+        DomainClassifier.load(tiny_checkpoint).assume_prior(prior)

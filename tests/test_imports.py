@@ -78,7 +78,11 @@ def is_allowed(importer, imported):
         return False
     layer, target = importer.split(".")[0], imported.split(".")[0]
     if layer == "models":
-        return target == "models" or imported in ("data.feature_engineering", "utils.config")
+        return target == "models" or imported in (
+            "data.feature_engineering",
+            "utils.calibration",
+            "utils.config",
+        )
     if layer == "data":
         return target == "data" or imported == "utils.config"
     return target == "utils" and importer not in FOUNDATION  # utils
