@@ -14,7 +14,6 @@ _DIGITS = b"0123456789"
 _LONG_RUN = re.compile(rb"[0-9]{%d,}" % (MAX_DIGITS + 1))
 _TWO_DIGITS = re.compile(rb"[0-9](?=[0-9])")
 _STRIDE = MAX_DIGITS // 2
-_NO_WHITE_SPACE = re.compile(rb"[\x0b\x0c]")
 _HIGH_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}")
 # An escaped backslash, a pair of surrogates, or (group 1) a surrogate without its other half.
 _SURROGATES = re.compile(
@@ -99,8 +98,10 @@ class CheckedBytes:
                 _, end = codecs.utf_8_decode(data, "strict", at_end)
             except UnicodeDecodeError as error:
                 end = self._refuse(error.start, f"invalid UTF-8 ({error.reason})")
-        if match := _NO_WHITE_SPACE.search(data, 0, end):
-            end = self._refuse(match.start(), f"invalid character 0x{data[match.start()]:02x}")
+        for character in (b"\x0b", b"\x0c"):
+            index = data.find(character, 0, end)
+            if index >= 0:
+                end = self._refuse(index, f"invalid character 0x{character.hex()}")
         if not at_end and self._problem is None:
             end = _complete_end(data, end)
         if b"\\ud" in data or b"\\uD" in data:

@@ -30,8 +30,8 @@ _MAX_LINE_BYTES = 2 * BLOCK_BYTES
 
 _ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
 _END = object()  # what comes after the last element
-_OPENINGS = ("start_map", "start_array")
-_CLOSINGS = ("end_map", "end_array")
+_OPENINGS = frozenset({"start_map", "start_array"})
+_DEPTH_CHANGES = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 _DATE_KEYS = ("$date", "$numberLong")  # one in the other
 _NO_TRAPS = decimal.Context(traps=[])
 
@@ -163,12 +163,10 @@ def _skip(events: Iterator[tuple[str, object]]) -> None:
     """Read on to the end of the object or array whose start has been read."""
     depth = 1
     for event, _ in events:
-        if event in _OPENINGS:
-            depth += 1
+        if event in _DEPTH_CHANGES:
+            depth += _DEPTH_CHANGES[event]
             if depth > MAX_DEPTH:
                 raise RefusedBytesError(f"nested more than {MAX_DEPTH} levels deep")
-        elif event in _CLOSINGS:
-            depth -= 1
             if not depth:
                 return
 
@@ -198,9 +196,9 @@ def _explain(error: Exception) -> str:
     if isinstance(error, RefusedBytesError):
         return str(error)
     text = str(error.args[0] if error.args else error)
-    # Where the bytes are not UTF-8, ijson gives the repr of yajl's message.
-    text = text.removeprefix("b'").removeprefix('b"').partition("\\n")[0].partition("\n")[0].strip()
-    return f"not valid JSON ({text})"
+    if text.startswith(("b'", 'b"')):  # where yajl's message is no UTF-8, ijson gives its repr
+        text = text[2:].replace("\\n", "\n").replace("\\'", "'")
+    return f"not valid JSON ({text.partition(chr(10))[0].strip()})"
 
 
 @cache
