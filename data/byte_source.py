@@ -109,14 +109,14 @@ class ByteSource:
 
     def _look_at_start(self, file: "_FileBytes") -> None:
         """Find out how the file is compressed, drop a byte-order mark, and set `head`."""
-        start = _read_at_least(file, max(map(len, _OTHER_MAGIC)))
+        start = _read_start(file, [_GZIP_MAGIC, *_OTHER_MAGIC])
         for magic, kind in _OTHER_MAGIC.items():
             if start.startswith(magic):
                 raise self.error(f"expected UTF-8 text, plain or gzip-compressed, found {kind}")
         content: io.RawIOBase = _Chained(start, file)
         if start.startswith(_GZIP_MAGIC):
             content = _GunzippedBytes(content, self.error)
-        head = _read_at_least(content, len(_BOM)).removeprefix(_BOM)
+        head = _read_start(content, [_BOM]).removeprefix(_BOM)
         while b"\n" not in head.lstrip() and len(head) < MAX_HEAD_BYTES:
             block = content.read(BLOCK_BYTES)
             if not block:
@@ -209,9 +209,12 @@ class _Chained(io.RawIOBase):
         return len(part)
 
 
-def _read_at_least(file: io.RawIOBase, size: int) -> bytes:
-    """Return `size` bytes or more, fewer only at the end of the file: a pipe may give a single byte."""
+def _read_start(file: io.RawIOBase, prefixes: list[bytes]) -> bytes:
+    """Return the first bytes, as many as it takes to tell which of `prefixes` they begin with."""
     data = b""
-    while len(data) < size and (block := file.read(BLOCK_BYTES)):
+    while any(len(data) < len(prefix) and prefix.startswith(data) for prefix in prefixes):
+        block = file.read(BLOCK_BYTES)
+        if not block:
+            break
         data += block
     return data

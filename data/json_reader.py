@@ -195,7 +195,7 @@ def _explain(error: Exception) -> str:
     """Return one line about what the parser found; yajl adds the bytes around it on further lines."""
     if isinstance(error, RefusedBytesError):
         return str(error)
-    text = str(error.args[0] if error.args else error)
+    text = str(error)
     if text.startswith(("b'", 'b"')):  # where yajl's message is no UTF-8, ijson gives its repr
         text = text[2:].replace("\\n", "\n").replace("\\'", "'")
     return f"not valid JSON ({text.partition(chr(10))[0].strip()})"
