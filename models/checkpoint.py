@@ -9,7 +9,7 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +102,27 @@ class Checkpoint:
             The weights do not fit the configuration in the same file.
         """
         model = self._empty_model()
-        model.load_state_dict({n: t.contiguous() for n, t in self.model_state_dict.items()}, assign=True)
+        weights = {name: tensor.float().contiguous() for name, tensor in self.model_state_dict.items()}
+        model.load_state_dict(weights, assign=True)
         return model.eval()
+
+    def compact(self) -> "Checkpoint":
+        """Return a copy for sending out: n-gram tables in half precision, no state to train on from."""
+        weights = {
+            name: tensor.half() if name.startswith("ngrams.") else tensor
+            for name, tensor in self.model_state_dict.items()
+        }
+        return replace(self, model_state_dict=weights, trainer_state=None)
 
     def _empty_model(self) -> CNN_LSTM_Model:
         """Return the model that the configuration describes, without memory; raise unless it fits."""
         with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
             model = CNN_LSTM_Model(NUM_CODES, len(self.classes), self.config)
-        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
-        found = {name: (tensor.shape, tensor.dtype) for name, tensor in self.model_state_dict.items()}
+        precisions = (torch.float32, torch.float16)
+        expected = {name: (tensor.shape, True) for name, tensor in model.state_dict().items()}
+        found = {
+            name: (tensor.shape, tensor.dtype in precisions) for name, tensor in self.model_state_dict.items()
+        }
         if expected != found:
             wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
             raise CheckpointError(f"the weights do not fit the model's configuration: {', '.join(wrong[:4])}")
