@@ -26,7 +26,7 @@ from utils.config import REPLACED_KEYS, Config, load_config
 from utils.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
-PATTERNS = ("*.md", "docs/*.md", "data/sample/*.md", "models/**/*.md", "benchmarks/*.md")
+PATTERNS = ("*.md", "docs/*.md", "data/sample/*.md", "models/**/*.md", "benchmarks/*.md", "tests/**/*.md")
 DOCUMENTS = sorted({path for pattern in PATTERNS for path in ROOT.glob(pattern)})
 CONVERSION, QUICKSTART, DESIGN = (
     ROOT / "docs" / name for name in ("PYTORCH_CONVERSION.md", "QUICKSTART.md", "DESIGN.md")
@@ -270,15 +270,16 @@ def test_every_entry_of_a_checkpoint_is_in_the_table(good_content):
 
 
 def text_files() -> list[Path]:
-    """Return every tracked file that is text; the sample's names are data."""
+    """Return every tracked file but the lists of names, which are data."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     files = [ROOT / name for name in listed.decode().split("\0") if name]
-    return [f for f in files if f.is_file() and not (f.parent.name == "sample" and f.suffix == ".json")]
+    lists = {*ROOT.glob("data/sample/*.json"), *ROOT.glob("tests/data/*.txt")}
+    return [file for file in files if file.is_file() and file not in lists]
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git here to tell which files are ours")
 def test_no_file_names_a_package_registry_or_a_folder_of_one_machine():
-    hosts = [("py" "pi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("debian", "org"),
+    hosts = [("py" "pi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("deb", "debian", "org"),
              ("download", "pytorch", "org"), ("anaconda", "org")]  # fmt: skip
     registry = "|".join(re.escape(".".join(labels)) for labels in hosts)
     folder = rf"(?<![\w./-])/(?:{'|'.join(('work', 'tmp', 'root', 'home', 'Users'))})/"
