@@ -42,7 +42,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="check everything on a sample of each file, train one step, write nothing",
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.dry_run and options.resume:
+        parser.error("--dry-run goes with --config")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -30,7 +30,9 @@ def resolve_device(name: str) -> tuple[torch.device, str]:
             return torch.device("mps"), "auto: Apple GPU found"
         return torch.device("cpu"), f"auto: no GPU found, {torch.get_num_threads()} CPU threads"
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (":" in name and not (kind == "cuda" and index.isdigit())):
+    if kind not in ("cpu", "cuda", "mps") or (
+        ":" in name and not (kind == "cuda" and index.isascii() and index.isdecimal())
+    ):
         raise ConfigError(f"--device must be auto, cpu, cuda, cuda:N or mps. Got '{name}'")
     if kind == "cuda":
         _require_cuda(name, int(index or 0))

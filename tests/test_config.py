@@ -52,6 +52,13 @@ def test_config_yaml_states_the_defaults():
     assert different == {"data.root", "data.sources", "output.name"}
 
 
+def test_config_yaml_explains_every_key():
+    lines = (PROJECT / "config.yaml").read_text(encoding="utf-8").splitlines()
+    keys = [line for line in lines if line.startswith("  ") and not line.strip().startswith(("-", "#"))]
+    assert len(keys) == len(list(leaf_names(Config)))
+    assert [line for line in keys if "  # " not in line] == []
+
+
 # ------------------------------------------------------------------ what loads
 
 

@@ -194,6 +194,7 @@ def test_help_and_usage_errors_do_not_wait_for_torch(tmp_path):
         ("train", ["--config", "wrong.yaml"]),
         ("train", ["--config", str(PROJECT / "config_test.yaml"), "--set", "training.epochs=0"]),
         ("train", ["--resume", "absent"]),
+        ("train", ["--resume", "auto", "--dry-run"]),
         ("train", ["--resume", "auto"]),
         ("predict", ["--input", "absent.json"]),
         ("predict", ["--input", "names.txt", "--output", "out.txt"]),
