@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from data.feature_engineering import ALPHABET, NUM_CODES
-from models.cnn_lstm_model import CNN_LSTM_Model
+from data.feature_engineering import ALPHABET
+from models.architectures import build_model
 from utils.config import Config, as_config
 from utils.errors import CheckpointError, ConfigError
 from utils.files import atomic_path
@@ -93,7 +93,7 @@ class Checkpoint:
     max_length: int = 64
     trainer_state: Mapping[str, Any] | None = None
 
-    def build_model(self) -> CNN_LSTM_Model:
+    def build_model(self) -> nn.Module:
         """Return the model with these weights, in evaluation mode, on the CPU.
 
         Raises
@@ -114,10 +114,10 @@ class Checkpoint:
         }
         return replace(self, model_state_dict=weights, trainer_state=None)
 
-    def _empty_model(self) -> CNN_LSTM_Model:
+    def _empty_model(self) -> nn.Module:
         """Return the model that the configuration describes, without memory; raise unless it fits."""
         with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
-            model = CNN_LSTM_Model(NUM_CODES, len(self.classes), self.config)
+            model = build_model(len(self.classes), self.config)
         precisions = (torch.float32, torch.float16)
         expected = {name: (tensor.shape, True) for name, tensor in model.state_dict().items()}
         found = {

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.feature_engineering import NUM_CODES, encode_domains
+from data.feature_engineering import encode_domains
 from data.preprocessor import class_weights, load_parts
+from models.architectures import build_model
 from models.batching import predict_logits
 from models.checkpoint import Checkpoint, save_checkpoint
 from models.classifier import DomainClassifier, probabilities_from_logits
-from models.cnn_lstm_model import CNN_LSTM_Model
 from models.device import resolve_device
 from models.model_trainer import ModelTrainer
 from models.scoring import score_names
@@ -55,7 +55,7 @@ class TrainingRun:
                 "%s: %s", name, ", ".join(f"{count:,} {label}" for label, count in part.counts().items())
             )
         torch.manual_seed(config.training.seed)
-        self.model = CNN_LSTM_Model(NUM_CODES, len(self.classes), config)
+        self.model = build_model(len(self.classes), config)
         self.facts = self._facts()
         logger.info("model with %s weights", f"{sum(p.numel() for p in self.model.parameters()):,}")
 

@@ -7,8 +7,10 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data.feature_engineering import NUM_CODES, PADDING
+from models.architectures import build_model
 from models.cnn_lstm_model import AttentionLayer, BidirectionalLSTM, CNN_LSTM_Model, MaskedConv1d
-from utils.config import Config, ModelConfig
+from utils.config import Config, ModelConfig, as_config
+from utils.errors import ConfigError
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
@@ -272,3 +274,9 @@ def test_bidirectional_lstm_equals_pytorchs_on_packed_rows():
     assert answer.shape == expected.shape
     for row, length in enumerate(lengths):
         torch.testing.assert_close(answer[row, :length], expected[row, :length], **CLOSE)
+
+
+def test_an_unknown_architecture_is_named_with_the_known_ones():
+    config = as_config({"model": {"architecture": "cnn_lstn"}})
+    with pytest.raises(ConfigError, match=r"model\.architecture: must be one of cnn_lstm. Got 'cnn_lstn'"):
+        build_model(3, config)

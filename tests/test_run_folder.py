@@ -177,3 +177,15 @@ def test_a_written_file_has_the_usual_permissions_and_line_ends(tmp_path):
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
     assert (tmp_path / "a.txt").read_bytes() == "ü\nb\n".encode()
     assert os.umask(before) == before, "the mask is as it was"
+
+
+def test_resuming_through_the_latest_link_keeps_the_link_whole(tmp_path):
+    """`--resume runs/latest` on a finished run once made `latest` a link to itself."""
+    folder = RunFolder.create(tmp_path, "a", NOW)
+    folder.best.write_bytes(b"")
+    folder.last.write_bytes(b"")
+    folder.mark_latest()
+    again = run_of(tmp_path / "latest")
+    again.mark_latest()
+    assert again.path == folder.path.resolve()
+    assert latest_checkpoint(tmp_path) is not None

@@ -66,6 +66,7 @@ class DataConfig:
 class ModelConfig:
     """Sizes of the network."""
 
+    architecture: str = option("cnn_lstm")
     embedding_dim: int = option(64, low=1, high=4096)
     ngram_sizes: tuple[int, ...] = option((), max_items=5, low=2, high=6)
     ngram_buckets: int = option(65536, low=2, high=2**24)

@@ -138,6 +138,7 @@ def run_of(path: Path) -> RunFolder:
     UserError
         There is no `last.pt`.
     """
+    path = path.resolve()  # `latest` is a link, and its target may be what it will point to next
     folder = RunFolder(path.parent if path.name == LAST else path)
     if not folder.last.is_file():
         raise UserError(f"{folder.last}: no such checkpoint: nothing to go on with")
