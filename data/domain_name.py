@@ -17,7 +17,7 @@ __all__ = ["REASONS", "Rejected", "normalize_domain", "public_suffix", "register
 
 MAX_NAME_LENGTH = 253
 MAX_LABEL_LENGTH = 63
-MAX_TEXT_LENGTH = 8_192   # longer than any URL that servers take; bounds the work on hostile input
+MAX_TEXT_LENGTH = 8_192  # longer than any URL that servers take; bounds the work on hostile input
 _MAX_HOST_LENGTH = 1_024  # as written: zero-width characters may make it longer than the name it maps to
 
 # The normal form but for the top-level domain, "xn--" and the length. Nearly every row of a data set passes.

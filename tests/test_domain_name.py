@@ -34,7 +34,9 @@ names = st.builds(
 )
 # Text in the alphabets of real internationalised names, of look-alikes, and of emoji.
 unicode_labels = st.text(
-    st.sampled_from("abcxyz019-_äöüßéñçÄÖéłøžабвгдежзийАРӏорсуαβγλςΣ日本中文한국مثالक्षש💩❤☃ｇＡ①ﬁⅫ\u0308\u0301\u200d\u212a"),
+    st.sampled_from(
+        "abcxyz019-_äöüßéñçÄÖéłøžабвгдежзийАРӏорсуαβγλςΣ日本中文한국مثالक्षש💩❤☃ｇＡ①ﬁⅫ\u0308\u0301\u200d\u212a"
+    ),
     min_size=1,
     max_size=12,
 )
