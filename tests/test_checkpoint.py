@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from data.feature_engineering import ALPHABET
+from data.feature_engineering import ALPHABET, NUM_CODES
 from models.checkpoint import FORMAT_VERSION, load_checkpoint, save_checkpoint
+from models.cnn_lstm_model import CNN_LSTM_Model
 from tests.test_model import random_codes
 from utils.errors import CheckpointError
 
@@ -58,6 +59,24 @@ def test_the_trainers_state_is_kept_where_there_is_one(tiny_checkpoint, tmp_path
     assert loaded["epoch"] == 3
     assert torch.equal(loaded["random"]["cpu"], state["random"]["cpu"])
     assert load_checkpoint(tiny_checkpoint).trainer_state is None
+
+
+def test_the_compact_form_halves_the_ngram_tables_and_hardly_moves_a_logit(tiny_checkpoint, tmp_path):
+    plain = load_checkpoint(tiny_checkpoint)
+    sizes = replace(plain.config.model, ngram_sizes=(2, 3), ngram_buckets=5000)
+    config = replace(plain.config, model=sizes)
+    torch.manual_seed(0)
+    weights = CNN_LSTM_Model(NUM_CODES, 3, config).state_dict()
+    full = replace(plain, config=config, model_state_dict=weights, trainer_state={"epoch": 1})
+    save_checkpoint(tmp_path / "full.pt", full)
+    save_checkpoint(tmp_path / "compact.pt", full.compact())
+    compact = load_checkpoint(tmp_path / "compact.pt")
+    assert (tmp_path / "compact.pt").stat().st_size < 0.6 * (tmp_path / "full.pt").stat().st_size
+    assert compact.trainer_state is None
+    codes = random_codes([9, 3, 20], 20)
+    exact, rounded = full.build_model()(codes), compact.build_model()(codes)
+    assert rounded.dtype == torch.float32
+    assert 0 < (exact - rounded).abs().max() < 1e-3
 
 
 # ------------------------------------------------------------------ writing
