@@ -5,7 +5,7 @@
 
 It makes the files with a seed (about 1.6 GB for the defaults) and uses them again when they are there. Each
 reader runs in a process of its own, one after the other in each round, so that a ratio compares neighbours
-in time. MB/s are given by the clock and by the processor time, which a busy machine changes less.
+in time. MB/s are given by the clock and by the processor time, which a busy machine changes less. Linux only.
 """
 
 import argparse
@@ -130,20 +130,21 @@ def timed(run: Callable[[], int]) -> tuple[int, float, float]:
     return count, time.perf_counter() - start_s, time.process_time() - start_cpu_s
 
 
-def peak_kilobytes() -> int:
-    """Return this process's peak resident memory (macOS counts bytes)."""
-    import resource
+def memory_kilobytes(key: str) -> int:
+    """Return a line of this process's status: "VmRSS" now, "VmHWM" at the peak (Linux only).
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak
+    Not `getrusage`: its peak starts with that of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{key}:")[2].split()[0])
 
 
 def run_stage(name: str, path: Path) -> int:
     """Run one reader in this process and print its figures."""
-    before = peak_kilobytes()
+    before = memory_kilobytes("VmRSS")
     count, elapsed_s, cpu_s = READERS[name][1](path)
     figures = {"records": count, "elapsed_s": elapsed_s, "cpu_s": cpu_s}
-    print(json.dumps(figures | {"added_mb": (peak_kilobytes() - before) / 1024}))
+    print(json.dumps(figures | {"added_mb": (memory_kilobytes("VmHWM") - before) / 1024}))
     return 0
 
 

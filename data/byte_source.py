@@ -14,7 +14,8 @@ from typing import BinaryIO
 from utils.errors import DataError
 
 STDIN = Path("-")
-BLOCK_BYTES = 128 * 1024
+BLOCK_BYTES = 256 * 1024  # from the file at once
+READ_BYTES = 64 * 1024  # for a parser at once, which makes an object of each token
 # A record has 6 to 17 kB, and MongoDB takes no document beyond 16 MiB: this bounds memory and time, not data.
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 # Enough of the first line to tell the formats apart.
@@ -85,7 +86,7 @@ class ByteSource:
 
     def read(self) -> bytes:
         """Return the next bytes, as many as there are at hand, and b"" only at the end of the file."""
-        return self._buffered.read1(BLOCK_BYTES)
+        return self._buffered.read1(READ_BYTES)
 
     def pieces(self, max_bytes: int) -> Iterator[bytes]:
         """Yield each line with its line feed as soon as it is complete, but at most `max_bytes` at once."""

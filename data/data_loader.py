@@ -59,12 +59,12 @@ def read_records(
         chosen = detect_format(source) if format == "auto" else format
         if chosen in ("json", "jsonl") and column in DETAIL_KEYS:
             raise source.error(f"the key {column!r} tells where a name comes from, it cannot hold the name")
-        found = False
-        for record in _reader(source, chosen, column):
-            found = True
-            yield record
-        if not found:
+        records = _reader(source, chosen, column)
+        first = next(records, None)
+        if first is None:
             raise source.error("holds no record" if source.head else "is empty")
+        yield first
+        yield from records
 
 
 def _reader(source: ByteSource, format: str, column: str | None) -> Iterator[Record]:

@@ -19,14 +19,14 @@ from typing import Any
 import ijson
 import msgspec
 
-from data.byte_source import BLOCK_BYTES, ByteSource
+from data.byte_source import BLOCK_BYTES, READ_BYTES, ByteSource
 from data.json_checks import CheckedBytes, RefusedBytesError
 from data.record import RawRecord, Record, attribute_of_key, json_decoder, record_from_json
 
 # Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
 MAX_DEPTH = 10_000
 # With no line end after a record in so many bytes, the array is laid out in another way.
-_MAX_LINE_BYTES = 2 * BLOCK_BYTES
+_MAX_LINE_BYTES = BLOCK_BYTES
 
 _ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
 _END = object()  # what comes after the last element
@@ -64,6 +64,7 @@ def _read_one_a_line(source: ByteSource, column: str | None) -> Generator[Record
     """
     decode = json_decoder(column).decode
     ending = b",\r\n" if source.head.endswith(b"\r\n") else b",\n"
+    value_end = -len(ending)
     number = 0
     for line in source.pieces(_MAX_LINE_BYTES):
         try:
@@ -71,7 +72,7 @@ def _read_one_a_line(source: ByteSource, column: str | None) -> Generator[Record
                 return number, line
             if not line.isascii():
                 line.decode()  # the decoder does not look into the strings that it skips
-            element = decode(line[: -len(ending)])
+            element = decode(line[:value_end])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return number, line
         number += 1
@@ -83,7 +84,7 @@ def _read_any_layout(source: ByteSource, start: bytes, number: int, column: str 
     """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`."""
     _warn_of_slow_backend()
     checked = CheckedBytes(source.read, start)
-    events = iter(ijson.basic_parse(checked, buf_size=BLOCK_BYTES))
+    events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
     attributes = attribute_of_key(column)
     try:
         first, _ = _untrapped(next, events)

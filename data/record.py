@@ -92,11 +92,18 @@ def record_from_json(element: object, position: str, column: str | None = None) 
     error = None
     if type(name) is not str and (error := _name_error(name, column)):
         name = None
-    source = element.source if type(element.source) is str else None
-    family = element.malware if type(element.malware) is str else element.malware_type
-    return Record(
-        name, source, day_of(element.sourced_on), family if type(family) is str else None, position, error
-    )
+    source = element.source
+    if type(source) is not str:
+        source = None
+    family = element.malware
+    if type(family) is not str:
+        family = element.malware_type
+        if type(family) is not str:
+            family = None
+    day = element.sourced_on
+    if day is not None:
+        day = day_of(day)
+    return Record(name, source, day, family, position, error)
 
 
 def day_of(value: object) -> int | None:
@@ -118,13 +125,16 @@ def day_of(value: object) -> int | None:
     if type(value) is not str:
         return None
     # All of a file's times lie on a few thousand days, and nearly all are in UTC: the date alone decides.
-    return _day_of_date(value[:10]) if value[10:11] == "T" and value[-1] == "Z" else _day_of_time(value)
+    if value[-1:] == "Z" and (day := _day_of_date(value[:11])) is not None:
+        return day
+    return _day_of_time(value)
 
 
 @lru_cache(maxsize=8192)
 def _day_of_date(text: str) -> int | None:
+    """Return the day of "2024-02-29T", None for anything else."""
     try:
-        return datetime.date.fromisoformat(text).toordinal() - _EPOCH
+        return datetime.date.fromisoformat(text.removesuffix("T")).toordinal() - _EPOCH
     except ValueError:
         return None
 

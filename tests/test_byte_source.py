@@ -145,5 +145,5 @@ class TestProgress:
         steps = []
         list(read_records(path, progress=steps.append))
         assert sum(steps) == path.stat().st_size
-        assert len(steps) > 2
+        assert len(steps) > 1
         assert max(steps) < 400_000

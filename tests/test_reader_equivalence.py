@@ -95,7 +95,12 @@ def expected_record(record: dict, position: str) -> Record:
 @pytest.fixture
 def block_bytes(monkeypatch):
     """Set how many bytes a file gives at a time."""
-    return lambda size: monkeypatch.setattr(data.byte_source, "BLOCK_BYTES", size)
+
+    def set_both(size: int) -> None:
+        monkeypatch.setattr(data.byte_source, "BLOCK_BYTES", size)
+        monkeypatch.setattr(data.byte_source, "READ_BYTES", size)
+
+    return set_both
 
 
 @pytest.fixture(scope="module")
