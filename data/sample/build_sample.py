@@ -43,7 +43,13 @@ SHARES = Shares(
     phishing=2_000,
     malware=2_000,
     unlabelled={
-        UMBRELLA: 35, CRUX: 30, CRUX_PLATFORMS: 5, TRANCO: 30, ETH_PHISHING: 55, URLHAUS: 22, DGA: 23,
+        UMBRELLA: 35,
+        CRUX: 30,
+        CRUX_PLATFORMS: 5,
+        TRANCO: 30,
+        ETH_PHISHING: 55,
+        URLHAUS: 22,
+        DGA: 23,
     },
 )
 
@@ -74,8 +80,10 @@ def build(arguments: argparse.Namespace, shares: Shares = SHARES) -> dict[str, l
     """
     any_version = arguments.any_version
     pools = build_pools(
-        {name: read_warning_list(arguments.warning_lists, name, any_version=any_version)
-         for name in POPULARITY_LISTS},
+        {
+            name: read_warning_list(arguments.warning_lists, name, any_version=any_version)
+            for name in POPULARITY_LISTS
+        },
         read_phishing_blocklist(arguments.phishing_detect, any_version=any_version),
         read_urlhaus_hosts(arguments.ublock, any_version=any_version),
     )

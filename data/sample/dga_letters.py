@@ -156,7 +156,7 @@ def nymaim(seed: int, day: date, count: int) -> list[str]:
         return state[3] % limit
 
     for _ in range(32):
-        draw(2)   # the first words still show the date
+        draw(2)  # the first words still show the date
     suffixes = ("net", "com", "in", "pw")
     names = []
     for _ in range(count):
@@ -201,7 +201,7 @@ def conficker(seed: int, day: date, count: int) -> list[str]:
     def draw(limit: int) -> int:
         nonlocal state
         state = (6364136223846793005 * state + 1442695040888963407) & MASK64
-        return (state >> 33) % limit   # the low bits of an LCG have short periods
+        return (state >> 33) % limit  # the low bits of an LCG have short periods
 
     return [
         "".join(LETTERS[draw(26)] for _ in range(5 + draw(7))) + "." + suffixes[draw(5)] for _ in range(count)

@@ -23,14 +23,47 @@ POPULARITY_LISTS = ("tranco", "tranco10k", "cisco_top20k", "google-chrome-crux-1
 
 # Platforms whose popular names are mostly what they seem; elsewhere in CrUX many are spam or stolen content.
 PLATFORMS = frozenset(
-    {"azurewebsites.net", "blogspot.com", "cloudfront.net", "github.io", "hatenablog.com", "herokuapp.com",
-     "myshopify.com", "netlify.app", "service.gov.uk", "withgoogle.com"}
+    {
+        "azurewebsites.net",
+        "blogspot.com",
+        "cloudfront.net",
+        "github.io",
+        "hatenablog.com",
+        "herokuapp.com",
+        "myshopify.com",
+        "netlify.app",
+        "service.gov.uk",
+        "withgoogle.com",
+    }
 )
 # Adult and gambling sites are no threat, but a sample that people open need not show them.
 UNWANTED = (
-    "porn", "xxx", "xvid", "xnxx", "xxnx", "xham", "sex", "nude", "mature", "hentai", "escort", "whore",
-    "jerk", "putaria", "pussy", "spank", "fap", "cams", "hunk", "mallu", "masa49",
-    "casino", "togel", "slot", "jackpot", "matka",
+    "porn",
+    "xxx",
+    "xvid",
+    "xnxx",
+    "xxnx",
+    "xham",
+    "sex",
+    "nude",
+    "mature",
+    "hentai",
+    "escort",
+    "whore",
+    "jerk",
+    "putaria",
+    "pussy",
+    "spank",
+    "fap",
+    "cams",
+    "hunk",
+    "mallu",
+    "masa49",
+    "casino",
+    "togel",
+    "slot",
+    "jackpot",
+    "matka",
 )
 # Free hosting that the phishing list holds beside its customers' names.
 HOSTING_SERVICES = frozenset({"domen-hosting.org", "kissr.com"})

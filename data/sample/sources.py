@@ -124,8 +124,11 @@ def _read_pinned(package: Path, ending: str, sha256: str, any_version: bool) -> 
     candidates = package.rglob(Path(ending).name)
     found = [path for path in candidates if path.as_posix().endswith("/" + ending)]
     if len(found) != 1:
-        raise DataError(package, f"expected one file …/{ending} below it, found {len(found)}; "
-                                 f"unpack the packages with:\n{GET_PACKAGES}")
+        raise DataError(
+            package,
+            f"expected one file …/{ending} below it, found {len(found)}; "
+            f"unpack the packages with:\n{GET_PACKAGES}",
+        )
     content = found[0].read_bytes()
     actual = hashlib.sha256(content).hexdigest()
     if actual != sha256 and not any_version:
