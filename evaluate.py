@@ -89,6 +89,9 @@ def evaluate(options: argparse.Namespace) -> Path:
     device, reason = resolve_device(options.device)
     logger.info("device %s (%s)", device, reason)
     checkpoint = load_checkpoint(options.checkpoint)
+    for label in [label for label, _ in options.data] + (options.test_part or []):
+        if label not in checkpoint.classes:
+            raise ConfigError(f"'{label}' is not a class of the model: {', '.join(checkpoint.classes)}")
     names, dropped, train = load_names(options, checkpoint)
     logger.info("%s", ", ".join(f"{count:,} {label}" for label, count in names.counts().items()))
     make_folder(options.output)

@@ -152,3 +152,17 @@ def test_tiny_parts_and_a_bare_report_render(full_report, n):
 
 def test_words_are_enumerated():
     assert [enumerate_words(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_another_model_stands_beside_with_its_interval(full_report):
+    differences = {
+        "roc_auc": {"difference": 0.0213, "interval": [0.01, 0.03]},
+        "macro_f1": {"difference": -0.001, "interval": [-0.01, 0.008]},
+        "pr_auc": {"difference": None, "interval": None},
+    }
+    text = render_report(changed(full_report, comparison={"with": "old.pt", "differences": differences}))
+    assert "## Compared with old.pt" in text
+    assert "| roc_auc | +0.0213 | [+0.0100, +0.0300] | yes |" in text
+    assert "| macro_f1 | -0.0010 | [-0.0100, +0.0080] | no |" in text
+    assert "| pr_auc | – | – |  |" in text
+    assert "Compared with" not in render_report(full_report)

@@ -1,8 +1,9 @@
 """A run's report for a human: what is so first, then the tables. Every figure is in report.json."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from utils.markdown_table import table
 from utils.report_verdict import FEATURE_NAMES, decimal, percent, render_verdict
 
 FAMILIES_SHOWN = 10
@@ -45,19 +46,6 @@ def render_report(report: Mapping) -> str:
     sections += [_part(report, name) for name in order]
     sections += [_comparison(report), _shortcuts(report), _undefined(parts)]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "---:") -> str:
-    """Return a Markdown table, the first column to the left, the others by `align`: figures to the right."""
-    lines = [_line(header), _line(["---", *[align] * (len(header) - 1)])]
-    return "\n".join(lines + [_line(row) for row in rows])
-
-
-def _line(cells: Sequence[Any]) -> str:
-    """Return one table row; a bar, an angle bracket or a line break in a cell would break the page."""
-    plain = (f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells)
-    safe = (" ".join(cell.replace("|", "\\|").replace("<", "&lt;").split()) for cell in plain)
-    return f"| {' | '.join(safe)} |"
 
 
 def _run(report: Mapping) -> str:

@@ -10,7 +10,8 @@ SPLIT_NOTES = {
     "random": "**Optimistic bound:** the split is random, so training and test share registered domains. "
     "Expect less on fresh names.",
     "registered_domain": "The split is by registered domain: no registered domain stands in two parts.",
-    "time": "The split is by time: every test name was first seen after the training names.",
+    "time": "The split is by time: the newest dated names of each class are the test part; names without a "
+    "date are split by registered domain.",
 }
 FEATURE_NAMES = {
     "tld": "the TLD",
