@@ -57,11 +57,11 @@ def plain_environment(monkeypatch):
 def test_an_answer_without_colours():
     lines = render(ANSWER, Style(Output(is_terminal=False))).splitlines()
     assert lines[0] == "  ab.io  is  phishing  (87.5%)"
-    assert lines[1] == "    benign    ███░░░░░░░░░░░░░░░░░░░░░░░░░░░   10.0%"
-    assert lines[2] == "    phishing  ██████████████████████████░░░░   87.5%"
-    assert lines[3] == "    malware   █░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    2.5%"
+    assert lines[1] == "    benign     ███░░░░░░░░░░░░░░░░░░░░░░░░░░░   10.0%"
+    assert lines[2] == "    phishing   ██████████████████████████░░░░   87.5%"
+    assert lines[3] == "    malware    █░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    2.5%"
     assert lines[4] == "    attention  ab.io"
-    assert lines[5].endswith("▁▃▅█▆")
+    assert lines[5] == "               ▁▃▅█▆", "each height stands below its character"
 
 
 def test_colours_change_the_look_and_nothing_else():

@@ -79,7 +79,7 @@ def render(answer: Answer, style: Style) -> str:
     colours = dict(zip(answer.probabilities, _CLASS_COLOURS, strict=False))
     label = style.paint(answer.label, f"1;{colours.get(answer.label, '0')}")
     lines = [f"  {answer.normalized}  is  {label}  ({answer.probabilities[answer.label]:.1%})"]
-    width = max(map(len, answer.probabilities))
+    width = max(map(len, [*answer.probabilities, "attention"]))
     for name, p in answer.probabilities.items():
         bar = style.paint(style.bar(p), colours.get(name, "0"))
         lines.append(f"    {name:<{width}}  {bar}  {p:6.1%}")
