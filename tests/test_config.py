@@ -122,7 +122,7 @@ def test_set_makes_a_section_that_the_file_leaves_out(load_config_text):
     ("override", "expected"),
     [
         ("training.epochs", "--set training.epochs: must look like section.key=value"),
-        ("epochs=3", "--set epochs=3: must look like section.key=value"),
+        ("epochs=3", "epochs: unknown key; did you mean training.epochs?"),
         ("training..epochs=3", "--set training..epochs=3: must look like section.key=value"),
         ("=3", "--set =3: must look like section.key=value"),
         ("data.root.deep=3", "--set data.root.deep=3: 'root' is not a section"),

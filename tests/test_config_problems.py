@@ -68,14 +68,17 @@ def test_an_integer_that_no_float_can_hold_is_out_of_range(config_problems):
     assert len(problem) < 200
 
 
+KNOWN_IN_OUTPUT = "known here: output.directory, output.name, output.tensorboard, output.figures"
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
         ("model: {lstm_unit: 3}", "model.lstm_unit: unknown key; did you mean model.lstm_units?"),
         ("modle: {}", "modle: unknown key; did you mean model?"),
-        ("output: {zzz: 1}", "output.zzz: unknown key; known here: directory, name, tensorboard, figures"),
+        ("output: {zzz: 1}", f"output.zzz: unknown key; {KNOWN_IN_OUTPUT}"),
         ("zzz: 1", "zzz: unknown key; known here: data, model, training, evaluation, output"),
-        ("output: {3: 1}", "output.3: unknown key; known here: directory, name, tensorboard, figures"),
+        ("output: {3: 1}", f"output.3: unknown key; {KNOWN_IN_OUTPUT}"),
         ("model: 5", "model: must be a mapping of keys to values. Got 5 (int)"),
     ],
 )
@@ -86,6 +89,52 @@ def test_an_unknown_key_is_answered_with_the_nearest_known_one(config_problems, 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
+        (
+            "training: {dropout_rate: 0.1}",
+            "training.dropout_rate: unknown key; did you mean model.dropout_rate?",
+        ),
+        ("model: {batch_size: 8}", "model.batch_size: unknown key; did you mean training.batch_size?"),
+        ("model: {seed: 1}", "model.seed: unknown key; did you mean data.seed or training.seed?"),
+        ("epochs: 3", "epochs: unknown key; did you mean training.epochs?"),
+        ("output: {format: csv}", "output.format: unknown key; did you mean data.sources[].format?"),
+        ("training: {model: {}}", "training.model: unknown key; did you mean model?"),
+        (
+            "output: {learning_rates: 1}",
+            "output.learning_rates: unknown key; did you mean training.learning_rate?",
+        ),
+        ("training.epochs: 3", "training.epochs: must stand as epochs in the section training"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_answered_with_its_full_name(config_problems, line, expected):
+    assert config_problems(f"{MINIMAL}{line}\n") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("batch_size=3", "batch_size: unknown key; did you mean training.batch_size?"),
+        (
+            "use_mixed_precision=true",
+            "use_mixed_precision: is a key of the earlier version; use training.precis",
+        ),
+        ("training={epochs: 3}", "training: must be a mapping of keys to values. Got '{epochs: 3}' (str)"),
+        ("training=null", "training: must be a mapping of keys to values. Got 'null' (str)"),
+        ("=3", "--set =3: must look like section.key=value"),
+        ("training.=3", "--set training.=3: must look like section.key=value"),
+    ],
+)
+def test_an_override_without_a_section_is_answered_like_the_same_key_in_the_file(
+    config_problems, override, expected
+):
+    (problem,) = config_problems(MINIMAL, override)
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("use_mixed_precision: true", "use_mixed_precision: {}; use training.precision"),
+        ("output: {filters: 64}", "output.filters: {}; use model.conv_filters"),
         ("training: {use_mixed_precision: true}", "training.use_mixed_precision: {}; use training.precision"),
         ("model: {filters: 64}", "model.filters: {}; use model.conv_filters"),
         ("model: {max_length: 64}", "model.max_length: {}; use data.max_length"),
@@ -104,7 +153,7 @@ def test_all_problems_come_in_one_message(config_problems):
     found = config_problems(text, "training.epochs=0", "training.learning_rate=fast", "x=1")
     names = [problem.split(":")[0] for problem in found]
     assert names == [
-        "--set x=1",
+        "x",
         "data.sources[0].path",
         "data.sources[1]",
         "data.max_length",

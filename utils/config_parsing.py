@@ -83,10 +83,15 @@ def apply_overrides(tree: Any, overrides: list[str] | tuple[str, ...], problems:
     for override in overrides:
         name, equals, text = override.partition("=")
         parts = name.strip().split(".")
-        if not equals or not all(parts) or len(parts) < 2:
+        if not equals or not all(parts):
             problems.append(f"--set {override}: must look like section.key=value")
             continue
         if not isinstance(tree, dict):
+            continue
+        if len(parts) == 1:
+            # Wrong whatever it is: a section is no text, and no other key stands at the top. The builder
+            # answers it, since it knows where such a key stands.
+            tree[parts[0]] = text
             continue
         target = tree
         for part in parts[:-1]:
@@ -120,6 +125,7 @@ class ConfigBuilder:
         self.problems = problems
         self.replaced = replaced
         self.required_items = required_items
+        self._names: list[str] = []  # the full name of every key, once the outermost dataclass is known
 
     def build(self, cls: type, tree: Any, prefix: str = "") -> Any:
         """Build the dataclass `cls`; None when a value is missing or wrong (see `problems`)."""
@@ -127,13 +133,16 @@ class ConfigBuilder:
             where = f"{prefix}: " if prefix else ""
             self.problems.append(f"{where}must be a mapping of keys to values. Got {_shown(tree)}")
             return None
+        if not prefix:
+            self._names = _key_names(cls)
         known = {item.name: item for item in fields(cls)}
         for key in tree:
             if key not in known:
-                self.problems.append(_unknown_key(key, prefix, list(known), self.replaced))
+                here = [_join(prefix, name) for name in known]
+                self.problems.append(_unknown_key(key, prefix, here, self._names, self.replaced))
         values, before = {}, len(self.problems)
         for name, item in known.items():
-            full = f"{prefix}.{name}" if prefix else name
+            full = _join(prefix, name)
             if name in tree:
                 is_empty_section = is_dataclass(item.type) and tree[name] is None  # "data:", nothing below it
                 values[name] = self._convert(
@@ -219,18 +228,57 @@ def _range(rules: Mapping) -> str:
     return f" in the range {left}, {right}"
 
 
-def _unknown_key(key: Any, prefix: str, known: list[str], replaced: Mapping[str, str]) -> str:
-    """Say that a key is unknown, and which known one is meant."""
-    full = f"{prefix}.{key}" if prefix else str(key)
-    if full in replaced:
-        return f"{full}: is a key of the earlier version; {replaced[full]}"
-    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-    names = (
-        f"did you mean {prefix + '.' if prefix else ''}{near[0]}?"
-        if near
-        else f"known here: {', '.join(known)}"
-    )
-    return f"{full}: unknown key; {names}"
+def _join(prefix: str, name: str) -> str:
+    """Write the full name of a key."""
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _leaf(full: str) -> str:
+    """Return the last word of a full name."""
+    return full.rpartition(".")[2]
+
+
+def _key_names(cls: type, prefix: str = "") -> list[str]:
+    """Return the full name of every section and key; "data.sources[].path" for those of a list's items."""
+    names = []
+    for item in fields(cls):
+        full = _join(prefix, item.name)
+        names.append(full)
+        in_list = get_args(item.type)[:1] if get_origin(item.type) is tuple else ()
+        if is_dataclass(item.type):
+            names += _key_names(item.type, full)
+        elif in_list and is_dataclass(in_list[0]):
+            names += _key_names(in_list[0], f"{full}[]")
+    return names
+
+
+def _unknown_key(
+    key: Any, prefix: str, here: list[str], names: list[str], replaced: Mapping[str, str]
+) -> str:
+    """Say that a key is unknown, and which known one is meant.
+
+    The same word in another section is what is meant most often, then one that was replaced, then a word
+    that is near: in this section (`here`) first, then anywhere (`names`).
+    """
+    full = _join(prefix, str(key))
+    leaf = _leaf(str(key))
+    if full in names:  # a dot in the key itself: "training.epochs: 3" at the top of the file
+        return f"{full}: must stand as {leaf} in the section {full.removesuffix('.' + leaf)}"
+    meant = [] if full in replaced else [name for name in names if _leaf(name) == leaf]
+    if not meant:
+        by_leaf = {_leaf(name): answer for name, answer in replaced.items()}
+        answer = replaced.get(full, by_leaf.get(leaf))
+        if answer is not None:
+            return f"{full}: is a key of the earlier version; {answer}"
+        meant = _nearest(leaf, here) or _nearest(leaf, names)
+    hint = f"did you mean {' or '.join(meant)}?" if meant else f"known here: {', '.join(here)}"
+    return f"{full}: unknown key; {hint}"
+
+
+def _nearest(leaf: str, names: list[str]) -> list[str]:
+    """Return the full names whose last word is nearest to `leaf`; none where none is near."""
+    near = difflib.get_close_matches(leaf, {_leaf(name): None for name in names}, n=1)
+    return [name for name in names if _leaf(name) in near]
 
 
 def _shown(value: Any) -> str:
