@@ -25,7 +25,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.",
     )
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="what to export")
-    parser.add_argument("--format", choices=FORMATS, required=True, help="see above")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        required=True,
+        help="compact: n-gram tables in half precision, no state to train on from",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to write it")
     return parser.parse_args(arguments)
 

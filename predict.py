@@ -7,23 +7,24 @@ cut -f3 proxy.log | python predict.py > predictions.jsonl            a pipe
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.config import FORMATS
 from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, DataError, UserError
+from utils.row_batches import file_batches, live_batches
 from utils.run_folder import latest_checkpoint
 
 if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
     from data.data_loader import Record
+    from data.preprocessor import Rejected
     from models.classifier import DomainClassifier
     from utils.prediction_writer import Prediction
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "models" / "pretrained" / "default.pt"
 RUNS = Path("runs")
 ROWS_AT_ONCE = 16_384  # enough to sort by length; a few megabytes
+DECIMALS = 6  # of the probabilities written
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -60,6 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         if options.input is None and sys.stdin.isatty():
+            if options.output or options.column or options.format != "auto":
+                raise ConfigError(
+                    "--output, --format and --column go with --input, or with names from a pipe"
+                )
             return ask(options)
         return predict_file(options)
     except UserError as error:
@@ -78,17 +83,19 @@ def predict_file(options: argparse.Namespace) -> int:
     from data.data_loader import read_records
     from utils.prediction_writer import PredictionWriter, output_format
 
-    source = Path(options.input or "-")
+    source = Path("-" if options.input is None else options.input)
     if str(source) != "-" and (source.is_dir() or not source.exists()):
         raise DataError(source, "is a folder" if source.exists() else "no such file")
     output_format(options.output)  # a wrong name is told before torch is loaded
     classifier = load_classifier(options)
     writer = PredictionWriter(options.output, classifier.classes)
     records = read_records(source, format=options.format, column=options.column)
+    batches = file_batches if source.is_file() else live_batches
     rows = errors = 0
     try:
         with writer:
-            for predictions in predict_stream(records, classifier):
+            for batch in batches(records, ROWS_AT_ONCE):
+                predictions = predict_records(batch, classifier)
                 writer.write(predictions)
                 rows += len(predictions)
                 errors += sum(prediction.error is not None for prediction in predictions)
@@ -100,47 +107,34 @@ def predict_file(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def predict_stream(
-    records: Iterable["Record"], classifier: "DomainClassifier"
-) -> Iterator[list["Prediction"]]:
-    """Yield the predictions of some records at a time, one a record, in order.
-
-    When reading fails in mid-stream, the rows before are answered first.
-    """
-    records = iter(records)
-    failure = None
-    while failure is None:
-        some: list[Record] = []
-        try:
-            some.extend(islice(records, ROWS_AT_ONCE))
-        except DataError as error:
-            failure = error
-        if some:
-            yield predict_records(some, classifier)
-        elif failure is None:
-            return
-    raise failure
-
-
 def predict_records(records: list["Record"], classifier: "DomainClassifier") -> list["Prediction"]:
     """Normalise, classify the names that are names, and put the answers back in order."""
     from data.preprocessor import Rejected, normalize_domain
     from utils.prediction_writer import Prediction
 
-    names = [Rejected("", r.error) if r.error else normalize_domain(r.domain) for r in records]
-    usable = [name for name in names if isinstance(name, str)]
-    answers = iter(classifier.classify(usable).astype(float).round(6).tolist())
+    names = [unreadable(record) or normalize_domain(record.domain) for record in records]
+    probabilities = classifier.classify([name for name in names if isinstance(name, str)])
+    labels = iter(probabilities.argmax(axis=1).tolist())
+    rows = iter(probabilities.astype(float).round(DECIMALS).tolist())
     classes = classifier.classes
     predictions = []
     for record, name in zip(records, names, strict=True):
         if isinstance(name, Rejected):
-            predictions.append(Prediction(record.domain, None, None, None, None, name.message))
+            predictions.append(Prediction(record.domain, None, None, None, None, str(name)))
             continue
-        row = next(answers)
-        best = max(range(len(row)), key=row.__getitem__)
+        label, row = next(labels), next(rows)
         p = dict(zip(classes, row, strict=True))
-        predictions.append(Prediction(record.domain, name, classes[best], row[best], p, None))
+        predictions.append(Prediction(record.domain, name, classes[label], row[label], p, None))
     return predictions
+
+
+def unreadable(record: "Record") -> "Rejected | None":
+    """Return why a record holds nothing that could be a name, or None."""
+    from data.preprocessor import Rejected
+
+    if record.error is None:
+        return None
+    return Rejected("malformed" if record.malformed else "missing_name", record.error)
 
 
 def ask(options: argparse.Namespace) -> int:
@@ -153,9 +147,10 @@ def ask(options: argparse.Namespace) -> int:
     def answer(text: str) -> Answer:
         name = normalize_domain(text)
         if isinstance(name, Rejected):
-            return Answer(None, None, None, None, name.message)
-        p = dict(zip(classifier.classes, classifier.classify([name])[0].tolist(), strict=True))
-        return Answer(name, max(p, key=p.get), p, classifier.attention(name), None)
+            return Answer(None, None, None, None, str(name))
+        row = classifier.classify([name])[0]
+        p = dict(zip(classifier.classes, row.tolist(), strict=True))
+        return Answer(name, classifier.classes[row.argmax()], p, classifier.attention(name), None)
 
     run_prompt(answer, sys.stdout)
     return EXIT_DONE

@@ -17,6 +17,8 @@ from utils.config import Config, load_config
 from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, UserError
 from utils.run_folder import RunFolder, interrupted_run, run_of
 
+logger = logging.getLogger("train")
+
 DRY_RUN_RECORDS = 20_000  # of each file
 
 
@@ -24,7 +26,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Train a classifier of malicious domain names, evaluate it and write a run folder.",
-        epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 130 interrupted, 143 terminated.",
     )
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument(
@@ -63,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             folder = start(load_config(options.config, options.set), options.device)
     except UserError as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        hints = getattr(error, "__notes__", [])
+        print(f"train.py: {'; '.join([str(error), *hints])}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("train.py: interrupted", file=sys.stderr)
@@ -83,6 +86,7 @@ def start(config: Config, device_name: str) -> RunFolder:
     folder = RunFolder.create(Path(config.output.directory), config.output.name, datetime.now())
     folder.write_config(config)
     folder.write_json("manifest.json", run.facts)
+    logger.info("run folder %s", folder.path)
     run.fit(folder, None)
     run.report(folder)
     return folder

@@ -31,6 +31,9 @@ class Rejected:
     reason: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
 
 def quote(text: str) -> str:
     """Return `text` in quotes, printable (also lone surrogates and control characters) and short."""

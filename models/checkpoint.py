@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from data.feature_engineering import ALPHABET
 from models.architectures import build_model
 from utils.config import Config, as_config
-from utils.errors import CheckpointError, ConfigError
+from utils.errors import CheckpointError, ConfigError, UserError
 from utils.files import atomic_path
 
 FORMAT = "malicious-domain-classifier"
@@ -112,7 +112,10 @@ class Checkpoint:
             name: tensor.half() if name.startswith("ngrams.") else tensor
             for name, tensor in self.model_state_dict.items()
         }
-        return replace(self, model_state_dict=weights, trainer_state=None)
+        # Where the data lay on the machine that trained is nobody's business.
+        config = replace(self.config, data=replace(self.config.data, root="data/lists", cache_dir=None))
+        metadata = {key: value for key, value in self.metadata.items() if key != "command"}
+        return replace(self, model_state_dict=weights, config=config, metadata=metadata, trainer_state=None)
 
     def _empty_model(self) -> nn.Module:
         """Return the model that the configuration describes, without memory; raise unless it fits."""
@@ -157,7 +160,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     try:
         with atomic_path(path) as temporary:
             torch.save(content, temporary)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+    except UserError as error:
+        raise CheckpointError(str(error)) from error
+    except RuntimeError as error:  # how torch reports a full disk
         raise CheckpointError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
 
 
@@ -246,6 +251,13 @@ def _checked(content: Any) -> Checkpoint:
         raise CheckpointError("its class names are no texts")
     if not 2 <= len(set(classes)) == len(classes) or content["benign_class"] not in classes:
         raise CheckpointError("its class names are fewer than two, repeated, or lack the benign one")
+    prior, thresholds = content["prior"], content["thresholds"]
+    if prior and (
+        set(prior) != set(classes) or not all(isinstance(p, float) and 0 < p < 1 for p in prior.values())
+    ):
+        raise CheckpointError("its prior does not give a share for each class")
+    if not all(isinstance(t, float | None) for t in thresholds.values()):
+        raise CheckpointError("its thresholds are no numbers")
     if not 0 < content["temperature"] < float("inf") or not 1 <= content["max_length"] <= 253:
         raise CheckpointError("its temperature or its length is out of range")
     _check_weights(content["model_state_dict"])

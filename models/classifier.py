@@ -16,7 +16,7 @@ from data.feature_engineering import code_lengths, encode_domains
 from models.batching import predict_logits
 from models.checkpoint import Checkpoint, load_checkpoint
 from utils.calibration import reweight_prior
-from utils.errors import ConfigError
+from utils.errors import CheckpointError, ConfigError
 
 # 256 rows of 20 characters keep a layer's activations inside the cache of one core; 1,024 are slower.
 DEFAULT_BATCH_SIZE = 256
@@ -46,6 +46,11 @@ class DomainClassifier:
         device: torch.device | str = "cpu",
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
+        if checkpoint.trainer_state is not None:
+            raise CheckpointError(
+                "this is the state of a training (last.pt), neither corrected nor calibrated: "
+                "go on with it (train.py --resume), or use the run's best.pt"
+            )
         self.checkpoint = checkpoint
         self.classes = checkpoint.classes
         self.device = torch.device(device)
@@ -77,6 +82,8 @@ class DomainClassifier:
         ConfigError
             A class is missing or unknown, or a share is not above 0.
         """
+        if not self.checkpoint.prior:
+            raise ConfigError("the checkpoint does not say which class shares its probabilities assume")
         if set(prior) != set(self.classes) or not all(0 < share < float("inf") for share in prior.values()):
             raise ConfigError(f"a prior needs a share above 0 for each of {', '.join(self.classes)}")
         self.prior = np.array([prior[name] for name in self.classes])

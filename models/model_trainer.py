@@ -143,7 +143,7 @@ class ModelTrainer:
             Labels are no class numbers.
         """
         X, y = torch.as_tensor(X_train).to(self.device), _class_numbers("y_train", y_train).to(self.device)
-        X_val, y_val = torch.as_tensor(X_val), _class_numbers("y_val", y_val).cpu()
+        X_val, y_val = torch.as_tensor(X_val).to(self.device), _class_numbers("y_val", y_val).cpu()
         weights = None if class_weights is None else torch.as_tensor(class_weights).float().to(self.device)
         lengths = code_lengths(X.cpu().numpy())
         if self.epoch == 0 and self.step == 0:

@@ -21,7 +21,7 @@ from models.batching import predict_logits
 from models.checkpoint import Checkpoint, save_checkpoint
 from models.classifier import DomainClassifier, probabilities_from_logits
 from models.device import resolve_device
-from models.model_trainer import ModelTrainer
+from models.model_trainer import ModelTrainer, TrainingStopped
 from models.scoring import score_names
 from models.training_log import TrainingLog
 from utils.calibration import fit_temperature
@@ -91,13 +91,20 @@ class TrainingRun:
 
     def one_step(self) -> dict[str, list[float]]:
         """Train on one batch and validate on one, and return the history."""
-        training = replace(self.config.training, epochs=1, early_stopping_metric="val_loss")
-        trainer = ModelTrainer(self.model, replace(self.config, training=training), self.device)
-        rows = slice(0, training.batch_size)
-        batches = [
-            (self.codes(part)[rows], self.data.parts[part].labels[rows]) for part in ("train", "validation")
-        ]
-        return trainer.train(*batches[0], *batches[1])
+        training = replace(self.config.training, epochs=1)
+        trainer = ModelTrainer(
+            self.model,
+            replace(self.config, training=training),
+            self.device,
+            metrics=self._detection_metrics,
+        )
+        batches = []
+        for name in ("train", "validation"):  # rows are in the order of the files: draw some of every class
+            labels, codes = self.data.parts[name].labels, self.codes(name)
+            rows = np.random.default_rng(training.seed).permutation(len(labels))[: training.batch_size]
+            batches += [codes[rows], labels[rows]]
+        weights = class_weights(self.data.parts["train"].labels, self.classes, training.class_weights)
+        return trainer.train(*batches, class_weights=weights)
 
     def fit(self, folder: RunFolder, trainer_state: dict[str, Any] | None) -> None:
         """Train, calibrate on validation, and write `best.pt`."""
@@ -117,14 +124,15 @@ class TrainingRun:
             )
             if trainer_state is not None:
                 trainer.load_state_dict(trainer_state)
+            codes_val = self.codes("validation")
             with stop_on_signal(trainer):
-                self.history = trainer.train(
-                    self.codes("train"),
-                    train.labels,
-                    codes_val := self.codes("validation"),
-                    validation.labels,
-                    class_weights=weights,
-                )
+                try:
+                    self.history = trainer.train(
+                        self.codes("train"), train.labels, codes_val, validation.labels, class_weights=weights
+                    )
+                except TrainingStopped as stop:
+                    stop.add_note(f"go on with: python train.py --resume {folder.path}")
+                    raise
         # A weighted loss shifts the logits by log(weight): taken off, probabilities refer to the data's own
         # class shares, which the checkpoint states as its prior.
         self.model.shift_logits(-np.log(weights))

@@ -182,7 +182,10 @@ def test_an_older_containers_pickle_is_refused(refusal, tmp_path):
         ("classes", ["good", "bad"], "its class names are fewer than two, repeated, or lack the benign one"),
         ("classes", ["benign", "\x1b[31mbad"], "its class names are no texts"),
         ("classes", ["benign", 7], "its class names are no texts"),
-        ("classes", ["benign", "phishing"], "the weights do not fit the model's configuration: classifier"),
+        ("classes", ["benign", "phishing"], "its prior does not give a share for each class"),
+        ("prior", {"benign": 0.5, "phishing": 0.5, "malware": 0.0}, "its prior does not give a share"),
+        ("prior", {"benign": "much"}, "its prior does not give a share"),
+        ("thresholds", {"0.01": "high"}, "its thresholds are no numbers"),
         ("config", {"model": {"lstm_units": 9}}, "the weights do not fit the model's configuration"),
         (
             "config",

@@ -43,22 +43,23 @@ def write_report(
     -------
     Name → Matplotlib figure, for TensorBoard; empty without figures.
     """
+    drawn = {}
+    if figures:
+        drawn = draw_figures(
+            history=history,
+            report=report["parts"]["test"],
+            labels=test.labels,
+            probabilities=test.probabilities,
+            baseline=baseline,
+            uncalibrated=report["uncalibrated"]["test"],
+        )
+        save_figures(folder / "figures", drawn)
     write_text(folder / "test_predictions.csv", scores_csv(test, report["classes"]))
+    write_text(folder / "report.md", render_report(report))
+    # The last one: a run is finished when it has its report.json (utils/run_folder.py).
     write_text(
         folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
-    write_text(folder / "report.md", render_report(report))
-    if not figures:
-        return {}
-    drawn = draw_figures(
-        history=history,
-        report=report["parts"]["test"],
-        labels=test.labels,
-        probabilities=test.probabilities,
-        baseline=baseline,
-        uncalibrated=report["uncalibrated"]["test"],
-    )
-    save_figures(folder / "figures", drawn)
     return drawn
 
 

@@ -8,7 +8,6 @@ runs/latest                         → the newest run that has finished
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from utils.files import write_text
 LATEST = "latest"
 BEST = "best.pt"
 LAST = "last.pt"
+REPORT = "report.json"  # written last: what has it has finished
 
 
 class RunFolder:
@@ -81,14 +81,25 @@ class RunFolder:
             raise UserError(f"{self.path / name}: cannot be read: {error}") from None
 
     def mark_latest(self) -> None:
-        """Point `latest` at this run; where links are not to be had, `latest` is a file with its name."""
+        """Point `latest` at this run; where links are not to be had, `latest` is a file with its name.
+
+        Raises
+        ------
+        UserError
+            `latest` is a real folder, which is not ours to remove, or the file system refuses.
+        """
         link = self.path.parent / LATEST
-        temporary = Path(tempfile.mktemp(prefix=".latest.", dir=link.parent))
+        temporary = link.with_name(f".{LATEST}.{self.path.name}")
         try:
-            temporary.symlink_to(self.path.name, target_is_directory=True)
-        except OSError:
-            temporary.write_text(self.path.name + "\n", encoding="utf-8")
-        os.replace(temporary, link)
+            temporary.unlink(missing_ok=True)
+            try:
+                temporary.symlink_to(self.path.name, target_is_directory=True)
+            except OSError:
+                temporary.write_text(self.path.name + "\n", encoding="utf-8")
+            os.replace(temporary, link)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise UserError(f"{link}: cannot be pointed at {self.path.name}: {error.strerror}") from None
 
 
 def make_folder(path: Path) -> None:
@@ -106,13 +117,18 @@ def make_folder(path: Path) -> None:
 
 
 def latest_checkpoint(directory: Path) -> Path | None:
-    """Return `best.pt` of the newest run that has finished, or None where there is none."""
+    """Return `best.pt` of the newest run that has finished, or None where there is none.
+
+    That is where `latest` points; where that run is gone, the newest other one that has its report.
+    """
     link = Path(directory) / LATEST
     folder = link
     if link.is_file():
         folder = link.parent / link.read_text(encoding="utf-8").strip()
-    best = folder / BEST
-    return best if best.is_file() else None
+    if (folder / BEST).is_file():
+        return folder / BEST
+    finished = [path for path in Path(directory).glob(f"*/{BEST}") if (path.parent / REPORT).is_file()]
+    return max(finished, key=lambda path: (path.parent / REPORT).stat().st_mtime_ns, default=None)
 
 
 def interrupted_run(directory: Path) -> RunFolder:
@@ -123,7 +139,7 @@ def interrupted_run(directory: Path) -> RunFolder:
     UserError
         There is none.
     """
-    runs = [p.parent for p in Path(directory).glob(f"*/{LAST}") if not (p.parent / "report.json").exists()]
+    runs = [p.parent for p in Path(directory).glob(f"*/{LAST}") if not (p.parent / REPORT).exists()]
     runs = [path for path in runs if path.name != LATEST]
     if not runs:
         raise UserError(f"{directory}: no interrupted run to go on with")
