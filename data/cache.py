@@ -4,6 +4,7 @@ An entry is a folder of `.npy` files and a `meta.json`. Its name is a hash of al
 the file's fingerprint, how it is read, and the versions of the rules (this format, the public suffix list,
 Unicode). A changed file or rule thus has another entry; a damaged or half-written one is noticed by its
 checksums and made again. Two runs may write at once: each writes to a folder of its own and renames it.
+The program never removes an entry that is merely old: delete the folder at will.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import logging
 import os
 import shutil
 import tempfile
+import unicodedata
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,16 +32,39 @@ ARRAYS = ("blob", "offsets", "hashes", "groups", "days", "sources", "families")
 
 
 def cache_key(path: Path, format: str) -> str:
-    """Return the name of the entry for a file as it is now."""
+    """Return the name of the entry for a file as it is now.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    """
     decisive = {
         "cache_version": CACHE_VERSION,
         "file": fingerprint(path) | {"name": str(path.resolve())},
         "format": format,
         "publicsuffixlist": version("publicsuffixlist"),
         "idna": version("idna"),
+        "unicode": unicodedata.unidata_version,
     }
     text = json.dumps(decisive, sort_keys=True)
     return f"{path.name}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder where it is missing and try to write there: better now than after an hour of reading.
+
+    Raises
+    ------
+    UserError
+        The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+    except OSError as error:
+        raise _unwritable(folder, error) from None
 
 
 def store(folder: Path, key: str, names: FileNames) -> None:
@@ -70,9 +95,7 @@ def store(folder: Path, key: str, names: FileNames) -> None:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise UserError(
-            f"{folder}: the cache cannot be written ({error}); set data.cache_dir to null"
-        ) from None
+        raise _unwritable(folder, error) from None
 
 
 def load(folder: Path, key: str) -> FileNames | None:
@@ -97,6 +120,10 @@ def load(folder: Path, key: str) -> FileNames | None:
         logger.warning("%s: damaged cache entry, reading the data file again (%s)", entry, error)
         shutil.rmtree(entry, ignore_errors=True)
         return None
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"{folder}: the cache cannot be written ({error}); set data.cache_dir to null")
 
 
 def _arrays(names: FileNames) -> dict[str, np.ndarray]:

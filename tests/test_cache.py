@@ -11,6 +11,7 @@ from data import cache
 from data.data_loader import SourceFile
 from data.file_gathering import gather_file, gather_files
 from tests.zenodo_records import write_records
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -73,6 +74,31 @@ def test_a_new_version_of_the_rules_is_another_entry(source, monkeypatch):
     key = cache.cache_key(source.path, "auto")
     monkeypatch.setattr(cache, "CACHE_VERSION", cache.CACHE_VERSION + 1)
     assert cache.cache_key(source.path, "auto") != key
+
+
+def test_another_version_of_unicode_is_another_entry(source, monkeypatch):
+    key = cache.cache_key(source.path, "auto")
+    monkeypatch.setattr("unicodedata.unidata_version", "99.0.0")
+    assert cache.cache_key(source.path, "auto") != key
+
+
+def test_an_unwritable_cache_is_told_before_anything_is_read(source, tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    forbid_reading(monkeypatch)
+    with pytest.raises(UserError, match=r"the cache cannot be written .* set data\.cache_dir to null"):
+        gather(source, tmp_path / "cache")
+
+
+def test_a_cache_that_has_everything_need_not_be_writable(source, tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise OSError(30, "Read-only file system")
+
+    first = gather(source, tmp_path / "cache")
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert_same(gather(source, tmp_path / "cache"), first)
+    os.utime(source.path, ns=(1, 1))
+    with pytest.raises(UserError, match="Read-only file system"):
+        gather(source, tmp_path / "cache")
 
 
 def damage_a_bit(entry):

@@ -2,7 +2,9 @@
 
 import pytest
 
+from data.cache import cache_key
 from data.fingerprint import SAMPLE_BYTES, SAMPLES, fingerprint
+from utils.errors import DataError
 
 
 def test_a_fingerprint_tells_files_apart(tmp_path):
@@ -40,3 +42,12 @@ def test_a_fingerprint_sees_both_ends_and_the_middle_of_a_large_file(tmp_path):
             file.write(b"\1")
         assert fingerprint(path)["sha256_of_samples"] != before
         path.write_bytes(bytes(size))
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path):
+    with pytest.raises(DataError, match="gone: cannot be read: No such file or directory"):
+        fingerprint(tmp_path / "gone")
+    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+        fingerprint(tmp_path)
+    with pytest.raises(DataError, match="cannot be read: No such file or directory"):
+        cache_key(tmp_path / "gone", "auto")
