@@ -17,6 +17,7 @@ from data.domain_name import Rejected, normalize_domain
 from data.file_gathering import gather_files
 from data.fingerprint import fingerprint
 from data.labelled_domains import LabelledDomains, join_datasets, label_file
+from data.rejection import CONFLICT, DUPLICATE, IN_TRAINING, OVER_CAP
 from data.split import split_dataset, unit_interval
 from utils.config import DataConfig
 from utils.errors import DataError
@@ -24,15 +25,15 @@ from utils.errors import DataError
 __all__ = [
     "PreparedData",
     "Rejected",
+    "add_counts",
     "class_weights",
+    "clean",
+    "drop_trained_on",
     "load_dataset",
     "load_parts",
     "normalize_domain",
+    "read_rows",
 ]
-
-DUPLICATE = "duplicate"
-CONFLICT = "in_two_classes"
-OVER_CAP = "over_class_cap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,9 @@ def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
     DataError
         A file cannot be read, or a part lacks a class.
     """
-    dataset, drops, files = _load(config, limit)
+    rows, unusable, files = read_rows(config, limit=limit)
+    dataset, dropped = clean(rows, config)
+    drops = add_counts(unusable, dropped)
     for name, count in dataset.counts().items():
         if not count:
             where = ", ".join(str(file.path) for file in files if file.label == name)
@@ -96,25 +99,65 @@ def load_dataset(config: DataConfig) -> tuple[LabelledDomains, dict[str, int]]:
     -------
     The names, and reason → number of rows that were not used.
     """
-    return _load(config, None)[:2]
+    rows, unusable, _ = read_rows(config)
+    dataset, dropped = clean(rows, config)
+    return dataset, add_counts(unusable, dropped)
 
 
-def _load(config: DataConfig, limit: int | None) -> tuple[LabelledDomains, dict[str, int], list[SourceFile]]:
-    """Read all sources and put them together: duplicates once, conflicts out, classes capped."""
+def read_rows(
+    config: DataConfig, *, limit: int | None = None
+) -> tuple[LabelledDomains, dict[str, int], list[SourceFile]]:
+    """Read all sources and put them together as they are: `clean` has not seen the rows yet.
+
+    Returns
+    -------
+    Every row that is a domain name, in the order of the files; reason → number of rows that are none; and
+    the files.
+    """
     files = resolve_sources(Path(config.root), config.sources)
     cache_dir = None if config.cache_dir is None else Path(config.cache_dir)
     gathered = gather_files(files, workers=config.workers, cache_dir=cache_dir, limit=limit)
-    drops = sum((Counter(names.drops) for names in gathered), Counter())
     dataset = join_datasets(
         [
             label_file(names, config.classes.index(file.label), config.classes)
             for names, file in zip(gathered, files, strict=True)
         ]
     )
-    rows, drops[DUPLICATE], drops[CONFLICT] = _distinct_rows(dataset.hashes, dataset.labels)
+    return dataset, add_counts(*(names.drops for names in gathered)), files
+
+
+def clean(dataset: LabelledDomains, config: DataConfig) -> tuple[LabelledDomains, dict[str, int]]:
+    """Keep each name once, names of two classes not at all, and of each class at most `data.max_per_class`.
+
+    The rule for every set of names that is trained or judged on, wherever they come from.
+
+    Returns
+    -------
+    The names that stay, in their order, and reason → number of rows that do not.
+    """
+    rows, duplicates, conflicts = _distinct_rows(dataset.hashes, dataset.labels)
     kept = _cap_classes(dataset, rows, config)
-    drops[OVER_CAP] = len(rows) - len(kept)
-    return dataset.take(kept), {reason: count for reason, count in sorted(drops.items()) if count}, files
+    over_cap = len(rows) - len(kept)
+    return dataset.take(kept), add_counts({DUPLICATE: duplicates, CONFLICT: conflicts, OVER_CAP: over_cap})
+
+
+def drop_trained_on(
+    dataset: LabelledDomains, parts: Mapping[str, LabelledDomains]
+) -> tuple[LabelledDomains, dict[str, int]]:
+    """Leave out names whose registered domain is in the training or validation part of `parts`.
+
+    Returns
+    -------
+    The names that stay, in their order, and reason → number of rows that do not.
+    """
+    is_known = np.isin(dataset.groups, np.concatenate([parts["train"].groups, parts["validation"].groups]))
+    return dataset.take(np.flatnonzero(~is_known)), add_counts({IN_TRAINING: int(is_known.sum())})
+
+
+def add_counts(*counts: Mapping[str, int]) -> dict[str, int]:
+    """Add up counts by reason, in alphabetical order; a reason that nothing was dropped for is left out."""
+    total = sum((Counter(count) for count in counts), Counter())
+    return {reason: count for reason, count in sorted(total.items()) if count}
 
 
 def class_weights(labels: np.ndarray, classes: Sequence[str], mode: str | Mapping[str, float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Why a text is no domain name: the reasons, and the value that carries one."""
+"""Why a text is no domain name, and why a row is not used: the reasons, and the value that carries one."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,20 @@ REASONS: dict[str, str] = {
     "single_label": "one label only, such as localhost or com",
     "bad_syntax": "characters, empty labels or a port that no domain name can have",
     "unknown_suffix": "a top-level domain that the public suffix list does not hold",
+}
+
+DUPLICATE = "duplicate"
+CONFLICT = "in_two_classes"
+OVER_CAP = "over_class_cap"
+IN_TRAINING = "registered_domain_in_training"
+
+# Every reason for which a row of a labelled file is not used: what reports print beside its count.
+DROP_REASONS: dict[str, str] = REASONS | {
+    "missing_name": "a row without a name where one was expected",
+    DUPLICATE: "a further row of a name that is already there under the same class",
+    CONFLICT: "all rows of a name that stands under more than one class",
+    OVER_CAP: "a name beyond data.max_per_class, which keeps a uniform sample of each class",
+    IN_TRAINING: "a new name whose registered domain is in the training or validation part of the run",
 }
 
 _SHOWN_CHARACTERS = 40

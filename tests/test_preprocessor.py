@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.labelled_domains import UNKNOWN_DAY
-from data.preprocessor import class_weights, load_dataset, load_parts
+from data import rejection
+from data.file_gathering import MISSING_NAME
+from data.labelled_domains import UNKNOWN_DAY, join_datasets
+from data.preprocessor import class_weights, clean, drop_trained_on, load_dataset, load_parts
 from data.split import split_dataset
-from tests.labelled import CLASSES
+from tests.labelled import CLASSES, labelled_domains
 from utils.config import DataConfig, SourceConfig
 from utils.errors import DataError
 
@@ -118,6 +120,35 @@ def test_files_may_have_more_distinct_words_together_than_each_may_have_alone(lo
     ]
     dataset, _ = load(*files)
     assert len(set(dataset.family_names())) == len(dataset) == 3 * half
+
+
+# ------------------------------------------------------------------ data sets put together
+
+
+def test_the_rule_of_loading_holds_for_data_sets_that_are_joined():
+    old = labelled_domains(["a.com", "b.com", "c.com"], [0, 0, 0])
+    new = labelled_domains(["b.com", "p.top", "c.com", "q.top"], [0, 1, 1, 1])
+    dataset, drops = clean(join_datasets([old, new]), CONFIG)
+    assert by_class(dataset) == {"benign": ["a.com", "b.com"], "phishing": ["p.top", "q.top"], "malware": []}
+    assert drops == {"duplicate": 1, "in_two_classes": 2}
+
+
+def test_names_of_registered_domains_that_were_trained_on_are_dropped():
+    parts = {
+        "train": labelled_domains(["www.a.com", "x.co.uk"], [0, 0]),
+        "validation": labelled_domains(["v.org"], [1]),
+        "test": labelled_domains(["t.org"], [1]),
+    }
+    names = ["t.org", "a.com", "y.co.uk", "mail.v.org", "deep.x.co.uk", "new.com"]
+    dataset, drops = drop_trained_on(labelled_domains(names, [1] * 6), parts)
+    assert list(dataset.domains) == ["t.org", "y.co.uk", "new.com"]
+    assert drops == {"registered_domain_in_training": 3}
+
+
+def test_every_reason_for_a_drop_has_its_meaning_in_one_table():
+    own = {rejection.DUPLICATE, rejection.CONFLICT, rejection.OVER_CAP, rejection.IN_TRAINING}
+    assert set(rejection.DROP_REASONS) == set(rejection.REASONS) | own | {MISSING_NAME}
+    assert all(meaning.strip() for meaning in rejection.DROP_REASONS.values())
 
 
 # ------------------------------------------------------------------ caps
