@@ -13,14 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.config import SourceConfig
-from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, UserError
+from utils.config import DataConfig, SourceConfig
+from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, DataError, UserError
 
 if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
     from data.labelled_domains import LabelledDomains
     from models.checkpoint import Checkpoint
 
 logger = logging.getLogger("evaluate")
+
+# What decides, beside the names themselves, which of them a model was trained on.
+SPLIT_KEYS = ("split", "seed", "validation_fraction", "test_fraction")
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -77,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def evaluate(options: argparse.Namespace) -> Path:
     """Load the names and the models, and write the report; return its path."""
+    from data.rejection import DROP_REASONS
     from models.checkpoint import load_checkpoint
     from models.classifier import DomainClassifier
     from models.device import resolve_device
@@ -92,6 +96,8 @@ def evaluate(options: argparse.Namespace) -> Path:
     for label in [label for label, _ in options.data] + (options.test_part or []):
         if label not in checkpoint.classes:
             raise ConfigError(f"'{label}' is not a class of the model: {', '.join(checkpoint.classes)}")
+    other = None if options.compare is None else load_checkpoint(options.compare)
+    warning = None if other is None else check_comparable(checkpoint, other, options.compare)
     names, dropped, train = load_names(options, checkpoint)
     logger.info("%s", ", ".join(f"{count:,} {label}" for label, count in names.counts().items()))
     make_folder(options.output)
@@ -100,19 +106,17 @@ def evaluate(options: argparse.Namespace) -> Path:
     judge = Judge(checkpoint.classes, checkpoint.thresholds, settings, checkpoint.config.data.seed)
     facts = {
         "run": {"checkpoint": str(options.checkpoint), "command": sys.argv, "versions": versions()},
-        "data": {"counts": {"test": names.counts()}, "dropped": dropped},
-        "split": checkpoint.config.data.split,
+        "data": {"counts": {"test": names.counts()}, "dropped": dropped, "reasons": DROP_REASONS},
+        **describe_split(options, checkpoint),
         "prior": checkpoint.prior,
         "temperature": checkpoint.temperature,
     }
     report, baseline = judge.report(facts, {"test": test}, train)
-    if options.compare is not None:
-        other = load_checkpoint(options.compare)
-        if other.classes != checkpoint.classes:
-            raise ConfigError(f"--compare {options.compare}: has other classes: {', '.join(other.classes)}")
+    if other is not None:
         rival = score_names(DomainClassifier(other, device), names)
         report["comparison"] = {
             "with": str(options.compare),
+            "warning": warning,
             "test": judge.judge(rival, rival.probabilities, other.thresholds),
             "differences": judge.compare(test, rival.probabilities),
         }
@@ -120,29 +124,82 @@ def evaluate(options: argparse.Namespace) -> Path:
     return options.output / "report.md"
 
 
+def check_comparable(checkpoint: "Checkpoint", other: "Checkpoint", path: Path) -> str | None:
+    """Raise where two models cannot be set side by side; return, and log, why it may be unfair, or None."""
+    if other.classes != checkpoint.classes:
+        raise ConfigError(f"--compare {path}: has other classes: {', '.join(other.classes)}")
+    if other.benign_class != checkpoint.benign_class:
+        raise ConfigError(
+            f"--compare {path}: has another benign class: "
+            f"{other.benign_class} instead of {checkpoint.benign_class}"
+        )
+    ours, theirs = checkpoint.config.data, other.config.data
+    differences = [
+        f"data.{key} {getattr(theirs, key)} instead of {getattr(ours, key)}"
+        for key in SPLIT_KEYS
+        if getattr(theirs, key) != getattr(ours, key)
+    ]
+    if not differences:
+        return None
+    warning = (
+        f"{path} was trained with another split ({', '.join(differences)}): "
+        "it may have trained on names that it is judged on here"
+    )
+    logger.warning("%s", warning)
+    return warning
+
+
+def describe_split(options: argparse.Namespace, checkpoint: "Checkpoint") -> dict[str, str]:
+    """Return the report's word for where the names come from, and how the run's own ones were split."""
+    own_split = checkpoint.config.data.split
+    if not options.data:
+        return {"split": own_split}
+    if options.test_part is None:
+        return {"split": "files"}
+    return {"split": "files_and_test", "split_of_test": own_split}
+
+
 def load_names(
     options: argparse.Namespace, checkpoint: "Checkpoint"
 ) -> tuple["LabelledDomains", dict[str, int], tuple | None]:
-    """Return the names to judge on, what was dropped, and the run's training part where it is at hand."""
-    from data.labelled_domains import join_datasets
-    from data.preprocessor import load_dataset, load_parts
+    """Return the names to judge on, what was dropped, and the run's training part where it is at hand.
 
-    config = checkpoint.config.data
-    names, dropped, train = [], {}, None
+    Raises
+    ------
+    DataError
+        A file cannot be read, or no name is left.
+    """
+    from data.labelled_domains import join_datasets
+    from data.preprocessor import add_counts, clean, drop_trained_on, load_parts, read_rows
+
+    config = replace(checkpoint.config.data, max_per_class=None)
+    names, dropped, parts = [], [], None
     if options.test_part is not None:
-        data = load_parts(config if options.root is None else replace(config, root=str(options.root)))
-        wanted = options.test_part or config.classes
-        names.append(data.parts["test"].only(wanted))
-        dropped = data.drops
-        train = (data.parts["train"].domains, data.parts["train"].labels)
+        data = load_parts(_own_data(options, checkpoint))
+        parts = data.parts
+        names.append(parts["test"].only(options.test_part or config.classes))
+        dropped.append(data.drops)
     if options.data:
         sources = tuple(SourceConfig(path=path, label=label) for label, path in options.data)
-        dataset, dropped_here = load_dataset(replace(config, root=".", sources=sources, max_per_class=None))
-        names.append(dataset)
-        dropped = {
-            reason: dropped.get(reason, 0) + dropped_here.get(reason, 0) for reason in dropped | dropped_here
-        }
-    return join_datasets(names), dropped, train
+        rows, unusable, _ = read_rows(replace(config, root=".", sources=sources))
+        dropped.append(unusable)
+        if parts is not None:
+            rows, known = drop_trained_on(rows, parts)
+            dropped.append(known)
+        names.append(rows)
+    dataset, repeated = clean(join_datasets(names), config)
+    drops = add_counts(*dropped, repeated)
+    if not len(dataset):
+        where = ", ".join(path for _, path in options.data) or checkpoint.config.data.root
+        raise DataError(where, f"no name is left to judge on; dropped: {drops}")
+    train = None if parts is None else (parts["train"].domains, parts["train"].labels)
+    return dataset, drops, train
+
+
+def _own_data(options: argparse.Namespace, checkpoint: "Checkpoint") -> DataConfig:
+    """Return the run's own data settings, with the folder in which its files lie now."""
+    config = checkpoint.config.data
+    return config if options.root is None else replace(config, root=str(options.root))
 
 
 def _labelled(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from data.feature_engineering import encode_domains
 from data.preprocessor import class_weights, load_parts
+from data.rejection import DROP_REASONS
 from models.architectures import build_model
 from models.batching import predict_logits
 from models.checkpoint import Checkpoint, save_checkpoint
@@ -178,7 +179,11 @@ class TrainingRun:
         scores = {name: score_names(classifier, self.data.parts[name]) for name in ("validation", "test")}
         facts = {
             "run": self.facts,
-            "data": {"counts": self.data.counts(), "dropped": self.data.drops},
+            "data": {
+                "counts": self.data.counts(),
+                "dropped": self.data.drops,
+                "reasons": DROP_REASONS,
+            },
             "split": self.config.data.split,
             "prior": self.checkpoint.prior,
             "temperature": self.checkpoint.temperature,

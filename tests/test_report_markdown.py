@@ -35,7 +35,11 @@ def full_report():
         "run": {"device": "cpu", "versions": {"numpy": "2", "torch": None}, "command": ["train.py", "-x"]},
         "classes": list(CLASSES),
         "benign": "benign",
-        "data": {"counts": {"train": {"benign": 9000, "phishing": 80}}, "dropped": {"ip_address": 7}},
+        "data": {
+            "counts": {"train": {"benign": 9000, "phishing": 80}},
+            "dropped": {"ip_address": 7},
+            "reasons": {"ip_address": "an IPv4 address", "duplicate": "a further row"},
+        },
         "split": "registered_domain",
         "parts": {"validation": judged(NETWORK), "test": part},
         "uncalibrated": {"test": calibration_metrics(LABELS, WORSE, benign_index=0)},
@@ -81,7 +85,8 @@ def test_figures_of_the_report_stand_in_the_text(full_report):
     point = test["detection"]["at_fpr"]["0.01"]["validation"]
     assert f"{100 * point['recall']:.1f} %" in text
     assert f"{point['threshold']:.6g}, validation" in text
-    assert "| ip_address | 7 |" in text
+    assert "| ip_address | 7 | an IPv4 address |" in text
+    assert "a further row" not in text
     assert "| train | 9,000 | 80 | 0 | 9,080 |" in text
     assert "| versions | numpy 2, torch – |" in text
     assert "benign 60.0 %, phishing 25.0 %, malware 15.0 %" in text
@@ -134,6 +139,16 @@ def test_random_split_is_marked_as_the_optimistic_bound(full_report):
     assert "**Optimistic bound:**" in render_report(changed(full_report, split="random"))
 
 
+def test_names_from_files_are_not_said_to_be_split(full_report):
+    files = render_verdict(changed(full_report, split="files"), "test")
+    assert "**Overlap with training was not checked:**" in files
+    assert "no registered domain stands in two parts" not in files
+    both = changed(full_report, split="files_and_test", split_of_test="random")
+    text = render_verdict(both, "test")
+    assert "Overlap with training was checked" in text
+    assert "Of the run's own names: **Optimistic bound:**" in text
+
+
 def test_threshold_chosen_on_the_test_names_is_said_to_flatter(full_report):
     report = changed(full_report, parts={"test": judged(NETWORK)})
     assert "chosen on these very names (which flatters)" in render_verdict(report, "test")
@@ -160,7 +175,12 @@ def test_another_model_stands_beside_with_its_interval(full_report):
         "macro_f1": {"difference": -0.001, "interval": [-0.01, 0.008]},
         "pr_auc": {"difference": None, "interval": None},
     }
-    text = render_report(changed(full_report, comparison={"with": "old.pt", "differences": differences}))
+    comparison = {"with": "old.pt", "warning": None, "differences": differences}
+    text = render_report(changed(full_report, comparison=comparison))
+    assert "**Beware:**" not in text
+    comparison["warning"] = "old.pt was trained with another split"
+    warned = render_report(changed(full_report, comparison=comparison))
+    assert "**Beware:** old.pt was trained with another split.\n\nThis model minus" in warned
     assert "## Compared with old.pt" in text
     assert "| roc_auc | +0.0213 | [+0.0100, +0.0300] | yes |" in text
     assert "| macro_f1 | -0.0010 | [-0.0100, +0.0080] | no |" in text

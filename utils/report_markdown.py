@@ -29,7 +29,8 @@ def render_report(report: Mapping) -> str:
     Parameters
     ----------
     report
-        run {…}, classes, benign, data {counts {part: {class: n}}, dropped {reason: n}}, split, parts
+        run {…}, classes, benign, data {counts {part: {class: n}}, dropped {reason: n}, reasons {reason:
+        meaning}}, split (a key of `report_verdict.SPLIT_NOTES`), parts
         {name: `utils.evaluation.evaluate(…)`}, temperature, prior {class: share}; may be None or absent:
         uncalibrated {part: `calibration_metrics(…)`}, baseline {part: `evaluate(…)`}, differences
         {part: `paired_differences(…)`, network − baseline}, shortcuts `audit_shortcuts(…)`.
@@ -77,7 +78,9 @@ def _data(report: Mapping) -> str:
     ]
     section = "## Data\n\n" + table(("part", *classes, "all"), rows)
     if dropped:
-        section += "\n\nNames that were dropped:\n\n" + table(("reason", "names"), dropped.items())
+        meanings = report["data"]["reasons"]
+        rows = [(reason, count, meanings[reason]) for reason, count in dropped.items()]
+        section += "\n\nRows that were dropped:\n\n" + table(("reason", "rows", "meaning"), rows)
     return section
 
 
@@ -266,8 +269,9 @@ def _comparison(report: Mapping) -> str:
         difference = "–" if found["difference"] is None else f"{found['difference']:+.4f}"
         rows.append((name, difference, bounds, beyond))
     header = ("figure", "difference", "95 % interval", "beyond chance")
+    warning = f"**Beware:** {comparison['warning']}.\n\n" if comparison["warning"] else ""
     return (
-        f"## Compared with {comparison['with']}\n\n"
+        f"## Compared with {comparison['with']}\n\n{warning}"
         "This model minus the other, on the same resamples of registered domains.\n\n" + table(header, rows)
     )
 

@@ -12,6 +12,12 @@ SPLIT_NOTES = {
     "registered_domain": "The split is by registered domain: no registered domain stands in two parts.",
     "time": "The split is by time: the newest dated names of each class are the test part; names without a "
     "date are split by registered domain.",
+    "files": "The names come from files of their own. **Overlap with training was not checked:** the run's "
+    "own data was not at hand, so the model may have been trained on some of these names or on others of "
+    "their registered domains.",
+    "files_and_test": "Names from files of their own stand beside names of the run's test part. Overlap with "
+    "training was checked: names of the files whose registered domain is in the run's training or validation "
+    "part were dropped.",
 }
 FEATURE_NAMES = {
     "tld": "the TLD",
@@ -48,8 +54,13 @@ def render_verdict(report: Mapping, part_name: str) -> str:
         sentences.append("No baseline was trained beside it.")
     sentences.append(_shortcut_sentence(part, report.get("shortcuts")))
     paragraph = " ".join(filter(None, sentences))
-    note = SPLIT_NOTES.get(report["split"], f"Split: {report['split']}.")
-    return f"{paragraph}\n\n{note}"
+    return f"{paragraph}\n\n{_split_note(report)}"
+
+
+def _split_note(report: Mapping) -> str:
+    """Say how the names were kept apart from those of the training, and where they were not."""
+    splits = [report["split"], report.get("split_of_test")]
+    return " Of the run's own names: ".join(SPLIT_NOTES[split] for split in splits if split is not None)
 
 
 def _network_sentence(part: Mapping, part_name: str) -> str:
