@@ -4,31 +4,30 @@ import hashlib
 import multiprocessing
 import os
 import signal
-import sys
-import time
+import threading
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing.sharedctypes import SynchronizedArray
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from data import cache
-from data.data_loader import SourceFile, read_records
+from data.data_loader import Record, SourceFile, read_records
 from data.domain_name import Rejected, normalize_domain, registered_domain
 from data.labelled_domains import NO_WORD, UNKNOWN_DAY, FileNames
 from data.name_table import NameTable, offsets_from_lengths
-from utils.errors import DataError
+from data.progress_bars import NOT_BEGUN, Progress, ProgressBars
+from utils.errors import EXIT_FAILED, DataError, UserError
 
 MISSING_NAME = "missing_name"
 MAX_WORDS = 2**16  # distinct sources and families of one file; more would not be a vocabulary
 BYTES_WORTH_A_PROCESS = 32 * 2**20  # below this, starting a process costs more than it saves
 RECORDS_BETWEEN_REPORTS = 2048
-
-Progress = Callable[[int, int], None]  # bytes of the file consumed, records read
 
 
 def gather_files(
@@ -55,26 +54,23 @@ def gather_files(
     Raises
     ------
     DataError
-        The first file, in the order of `files`, that cannot be read.
+        A file is missing; or else the first one, in the order of `files`, that cannot be read to its end.
+    UserError
+        The cache cannot be written (before anything is read), or a reading process was killed.
     """
-    found: dict[int, FileNames] = {}
-    if cache_dir is not None and limit is None:
-        loaded = {
-            i: cache.load(cache_dir, cache.cache_key(file.path, file.format)) for i, file in enumerate(files)
-        }
-        found = {i: names for i, names in loaded.items() if names is not None}
-    missing = [i for i in range(len(files)) if i not in found]
-    bars = Bars([files[i] for i in missing], show_progress)
-    total = sum(files[i].path.stat().st_size for i in missing)
-    processes = min(workers or os.cpu_count() or 1, len(missing))
     store_in = None if limit is not None else cache_dir
-    with bars:
-        if processes > 1 and total >= BYTES_WORTH_A_PROCESS and limit is None:
-            results = _gather_in_processes([files[i] for i in missing], processes, store_in, bars)
+    found = {} if store_in is None else _load_cached(files, store_in)
+    missing = [i for i in range(len(files)) if i not in found]
+    if store_in is not None and missing:
+        cache.check_writable(store_in)
+    unread = [files[i] for i in missing]
+    sizes = [_size(file.path) for file in unread]
+    processes = min(workers or os.cpu_count() or 1, len(unread))
+    with ProgressBars([file.path.name for file in unread], sizes, show_progress) as bars:
+        if processes > 1 and sum(sizes) >= BYTES_WORTH_A_PROCESS and limit is None:
+            results = _gather_in_processes(unread, processes, store_in, bars)
         else:
-            results = [
-                _gather_one(files[i], store_in, limit, bars.reporter(n)) for n, i in enumerate(missing)
-            ]
+            results = [_gather_one(file, store_in, limit, bars.reporter(n)) for n, file in enumerate(unread)]
     found.update(zip(missing, results, strict=True))
     return [found[i] for i in range(len(files))]
 
@@ -83,6 +79,13 @@ def gather_file(
     path: Path, format: str = "auto", *, limit: int | None = None, progress: Progress | None = None
 ) -> FileNames:
     """Read one file, keep what is a domain name, count the rest by reason.
+
+    Parameters
+    ----------
+    limit
+        Read only so many records.
+    progress
+        Called at the start, now and then, and at the end.
 
     Raises
     ------
@@ -96,10 +99,15 @@ def gather_file(
         nonlocal consumed
         consumed += new_bytes
 
+    def report() -> None:
+        if progress is not None:
+            progress(consumed, columns.num_records)
+
+    report()
     for record in islice(read_records(path, format=format, progress=note), limit):
         columns.num_records += 1
-        if progress is not None and columns.num_records % RECORDS_BETWEEN_REPORTS == 0:
-            progress(consumed, columns.num_records)
+        if columns.num_records % RECORDS_BETWEEN_REPORTS == 0:
+            report()
         if record.malformed:
             raise DataError(path, record.error, record.position)
         if record.error is not None:
@@ -110,6 +118,7 @@ def gather_file(
             columns.drops[name.reason] += 1
         else:
             columns.add(name, record)
+    report()
     return columns.finish()
 
 
@@ -130,7 +139,7 @@ class _Columns:
         self.drops: Counter[str] = Counter()
         self.num_records = 0
 
-    def add(self, name: str, record) -> None:
+    def add(self, name: str, record: Record) -> None:
         """Append a normalised name and what its record says of it."""
         encoded = name.encode("ascii")
         self.blob += encoded
@@ -164,116 +173,99 @@ class _Columns:
         )
 
 
+def _load_cached(files: Sequence[SourceFile], cache_dir: Path) -> dict[int, FileNames]:
+    """Return what the cache has: place of a file in `files` → what it yielded."""
+    loaded = {
+        i: cache.load(cache_dir, cache.cache_key(file.path, file.format)) for i, file in enumerate(files)
+    }
+    return {i: names for i, names in loaded.items() if names is not None}
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file."""
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(path, f"cannot be read: {error.strerror}") from error
+
+
 def _gather_one(
     file: SourceFile, cache_dir: Path | None, limit: int | None, progress: Progress | None
 ) -> FileNames:
     """Read one file and put it into the cache where there is one."""
     key = None if cache_dir is None else cache.cache_key(file.path, file.format)
     names = gather_file(file.path, file.format, limit=limit, progress=progress)
-    if (
-        cache_dir is not None and cache.cache_key(file.path, file.format) == key
-    ):  # nobody wrote to it meanwhile
+    if cache_dir is not None and cache.cache_key(file.path, file.format) == key:  # not written to meanwhile
         cache.store(cache_dir, key, names)
     return names
 
 
 # ---------------------------------------------------------------------- processes
 
-_shared: "multiprocessing.sharedctypes.SynchronizedArray | None" = (
-    None  # set in each worker by its initializer
-)
+# Bytes and records of each file, then the number of the last file that is still wanted.
+NONE_WANTED = -1
+
+_counters: SynchronizedArray | None = None  # set in each worker by its initializer
 
 
 class _AbandonedError(Exception):
-    """The parent gave up: another file failed, or it was interrupted."""
+    """The parent wants this file no more: one before it failed, or the parent was interrupted."""
 
 
 def _gather_in_processes(
-    files: Sequence[SourceFile], processes: int, cache_dir: Path | None, bars: "Bars"
+    files: Sequence[SourceFile], processes: int, cache_dir: Path | None, bars: ProgressBars
 ) -> list[FileNames]:
     """Read each file in a process; workers report through shared counters and stop when told to."""
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    counters = context.Array("q", 2 * len(files) + 1)  # bytes and records of each file, then "stop"
-    with ProcessPoolExecutor(processes, context, _initialize_worker, (counters,)) as pool:
-        futures: list[Future[FileNames]] = [
-            pool.submit(_work, number, file, cache_dir) for number, file in enumerate(files)
-        ]
-        try:
-            pending = set(futures)
-            while pending:
-                done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
-                bars.update(counters[:-1])
-                if any(future.exception() for future in done):
-                    break
-        finally:
-            counters[-1] = 1
-            pool.shutdown(wait=True, cancel_futures=True)
-    failures = [f.exception() for f in futures if not f.cancelled() and f.exception() is not None]
-    real = [failure for failure in failures if not isinstance(failure, _AbandonedError)]
-    if real:
-        raise real[0]
-    return [future.result() for future in futures]
+    counters = context.Array("q", [0, NOT_BEGUN] * len(files) + [len(files) - 1])
+    try:
+        with ProcessPoolExecutor(processes, context, _initialize_worker, (counters,)) as pool:
+            try:
+                futures = [pool.submit(_work, number, file, cache_dir) for number, file in enumerate(files)]
+                _wait_for_all(futures, counters, bars)
+            finally:
+                counters[-1] = NONE_WANTED
+                pool.shutdown(wait=True, cancel_futures=True)
+        return [future.result() for future in futures]  # raises what the first file that failed raised
+    except BrokenProcessPool:
+        raise UserError("a reading process was killed (out of memory?); set data.workers: 1") from None
 
 
-def _initialize_worker(counters) -> None:
-    """Keep the counters; leave Ctrl-C to the parent."""
-    global _shared
-    _shared = counters
+def _wait_for_all(
+    futures: Sequence[Future[FileNames]], counters: SynchronizedArray, bars: ProgressBars
+) -> None:
+    """Wait for all files; when one fails, stop those after it, but let those before it come to their end.
+
+    One of those may fail as well, later: only so the first error does not depend on who was faster.
+    """
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+        bars.update(counters[:-1])
+        failed = [futures.index(future) for future in done if future.exception() is not None]
+        counters[-1] = min([counters[-1], *failed])
+
+
+def _initialize_worker(counters: SynchronizedArray) -> None:
+    """Keep the counters; leave Ctrl-C to the parent; do not outlive it."""
+    global _counters
+    _counters = counters
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone: by SIGTERM, a parent ends without a word to its workers."""
+    multiprocessing.parent_process().join()
+    os._exit(EXIT_FAILED)
 
 
 def _work(number: int, file: SourceFile, cache_dir: Path | None) -> FileNames:
     """Read one file in a worker."""
 
     def report(consumed: int, records: int) -> None:
-        if _shared[-1]:
+        if number > _counters[-1]:
             raise _AbandonedError
-        _shared[2 * number], _shared[2 * number + 1] = consumed, records
+        _counters[2 * number], _counters[2 * number + 1] = consumed, records
 
     return _gather_one(file, cache_dir, None, report)
-
-
-class Bars:
-    """A progress bar for each file: bytes read, time left, records/s; on a terminal only."""
-
-    def __init__(self, files: Sequence[SourceFile], show: bool | None) -> None:
-        self._files = files
-        self._show = sys.stderr.isatty() if show is None else show
-        self._bars: list[tqdm] = []
-        self._started = time.monotonic()
-
-    def __enter__(self) -> "Bars":
-        if self._show:
-            self._bars = [
-                tqdm(
-                    total=file.path.stat().st_size,
-                    desc=file.path.name,
-                    unit="B",
-                    unit_scale=True,
-                    position=n,
-                    leave=False,
-                    dynamic_ncols=True,
-                )
-                for n, file in enumerate(self._files)
-            ]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for bar in reversed(self._bars):
-            bar.close()
-
-    def reporter(self, number: int) -> Progress:
-        """Return the `progress` of one file."""
-        return lambda consumed, records: self._set(number, consumed, records)
-
-    def update(self, counters: Sequence[int]) -> None:
-        """Take bytes and records of all files."""
-        for number in range(len(self._files)):
-            self._set(number, counters[2 * number], counters[2 * number + 1])
-
-    def _set(self, number: int, consumed: int, records: int) -> None:
-        if self._bars:
-            bar = self._bars[number]
-            speed = records / max(time.monotonic() - self._started, 1e-9)
-            bar.set_postfix_str(f"{speed:,.0f} records/s", refresh=False)
-            bar.update(consumed - bar.n)

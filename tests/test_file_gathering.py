@@ -1,15 +1,25 @@
 """Many files: the same result from any number of processes, the same first error, and progress."""
 
-import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from data import file_gathering
 from data.data_loader import SourceFile
 from data.file_gathering import gather_file, gather_files
+from data.progress_bars import NOT_BEGUN, ProgressBars
 from tests.test_cache import assert_same
 from tests.zenodo_records import write_records
-from utils.errors import DataError
+from utils.errors import DataError, UserError
+
+PROJECT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -50,6 +60,112 @@ def test_the_first_broken_file_is_the_error_from_any_number_of_processes(sources
     assert str(sources[1].path) in messages[0]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_breaks_at_once_does_not_hide_one_before_it_that_breaks_late(
+    workers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(file_gathering, "BYTES_WORTH_A_PROCESS", 0)
+    late, soon = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    late.write_text('{"domain_name": "a.example.com"}\n' * 60_000 + "broken\n")
+    soon.write_text("broken\n")
+    files = [SourceFile(path, "benign", "jsonl") for path in (late, soon)]
+    with pytest.raises(DataError, match=r"a\.jsonl, line 60001"):
+        gather_files(files, workers=workers, show_progress=False)
+
+
+class Feeder(threading.Thread):
+    """Writes names into a new named pipe for as long as somebody reads it."""
+
+    def __init__(self, pipe):
+        super().__init__(daemon=True)
+        os.mkfifo(pipe)
+        self.pipe = pipe
+        self.being_read = threading.Event()
+        self.start()
+
+    def run(self):
+        with self.pipe.open("wb", buffering=0) as file:  # waits for the reader
+            self.being_read.set()
+            with suppress(BrokenPipeError):
+                while True:
+                    file.write(b"a.example.com\n" * 100)
+
+    def assert_reading_ends(self):
+        self.join(timeout=30)
+        assert not self.is_alive(), "somebody still reads"
+
+
+@pytest.mark.slow
+def test_files_after_a_broken_one_are_not_read_to_their_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_gathering, "BYTES_WORTH_A_PROCESS", 0)
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("broken\n")
+    feeder = Feeder(tmp_path / "endless.txt")
+    files = [SourceFile(broken, "benign", "jsonl"), SourceFile(feeder.pipe, "benign", "text")]
+    with pytest.raises(DataError, match=r"broken\.jsonl, line 1"):
+        gather_files(files, workers=2, show_progress=False)
+    if feeder.being_read.is_set():  # or the worker had not even opened it
+        feeder.assert_reading_ends()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_one_clear_error(sources, tmp_path):
+    feeder = Feeder(tmp_path / "endless.txt")
+
+    def kill_a_worker():
+        feeder.being_read.wait(60)
+        multiprocessing.active_children()[0].kill()
+
+    threading.Thread(target=kill_a_worker, daemon=True).start()
+    files = [SourceFile(feeder.pipe, "benign", "text"), *sources]
+    with pytest.raises(UserError, match=r"^a reading process was killed .* set data\.workers: 1$"):
+        gather_files(files, workers=2, show_progress=False)
+    feeder.assert_reading_ends()
+
+
+ENDLESS_READING = """
+import sys
+from pathlib import Path
+from data import file_gathering
+from data.data_loader import SourceFile
+file_gathering.BYTES_WORTH_A_PROCESS = 0
+files = [SourceFile(Path(name), "benign", "text") for name in sys.argv[1:]]
+file_gathering.gather_files(files, workers=2, show_progress=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_parent(signal_number, tmp_path):
+    feeders = [Feeder(tmp_path / name) for name in ("one.txt", "two.txt")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS_READING, *(str(feeder.pipe) for feeder in feeders)],
+        env={"PYTHONPATH": str(PROJECT), "PATH": "", "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,  # multiprocessing's own remarks on what the parent left behind
+    )
+    try:
+        for feeder in feeders:
+            assert feeder.being_read.wait(60)
+        process.send_signal(signal_number)
+        assert process.wait(30) == -signal_number
+        for feeder in feeders:
+            feeder.assert_reading_ends()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_missing_file_is_told_before_anything_is_read(tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("broken\n")
+    files = [SourceFile(path, "benign", "jsonl") for path in (broken, tmp_path / "gone.jsonl")]
+    for cache_dir in (None, tmp_path / "cache"):
+        with pytest.raises(DataError, match=r"gone\.jsonl: cannot be read: No such file"):
+            gather_files(files, cache_dir=cache_dir, show_progress=False)
+
+
 def test_a_malformed_line_stops_with_file_and_line(tmp_path):
     path = tmp_path / "names.jsonl"
     path.write_text('{"domain_name": "a.example.com"}\n{"domain_name": \n')
@@ -71,13 +187,33 @@ def test_every_record_is_a_name_or_a_counted_drop(tmp_path):
     assert names.drops["ip_address"]
 
 
-def test_progress_tells_bytes_and_records(tmp_path):
+def test_progress_tells_bytes_and_records_from_the_start_to_the_end(tmp_path):
     path = tmp_path / "names.txt"
     path.write_text("".join(f"name{n}.example.com\n" for n in range(10_000)))
     reports = []
     gather_file(path, progress=lambda consumed, records: reports.append((consumed, records)))
-    assert [records for _, records in reports] == [2048, 4096, 6144, 8192]
-    assert 0 < reports[-1][0] <= path.stat().st_size
+    assert [records for _, records in reports] == [0, 2048, 4096, 6144, 8192, 10_000]
+    assert reports[0][0] == 0
+    assert reports[-1][0] == path.stat().st_size
+
+
+def test_the_clock_of_a_bar_starts_when_its_file_does(monkeypatch, capsys):
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    monkeypatch.setattr("tqdm.std.time", lambda: now)
+    with ProgressBars(["first", "second"], [1000, 1000], show=True) as bars:
+        bars.update([0, 0, 0, NOT_BEGUN])
+        now += 100
+        bars.update([1000, 500, 0, 0])
+        now += 10
+        bars.update([1000, 500, 500, 200])
+    drawn = capsys.readouterr().err
+    first = [line for line in drawn.split("\r") if "first" in line and "1.00k/1.00k" in line]
+    second = [line for line in drawn.split("\r") if "second" in line and "500/1.00k" in line]
+    assert "01:40<00:00" in first[-1]
+    assert "5 records/s" in first[-1], "the last report is drawn, and the speed of a file that is done stays"
+    assert "00:10<00:10" in second[-1]
+    assert "20 records/s" in second[-1]
 
 
 def test_bars_are_drawn_when_asked_for(tmp_path, capsys):
@@ -88,12 +224,3 @@ def test_bars_are_drawn_when_asked_for(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     gather_files(files, show_progress=True)
     assert "names.txt" in capsys.readouterr().err
-
-
-def test_an_unwritable_cache_is_one_clear_error(tmp_path, caplog):
-    path = tmp_path / "names.txt"
-    path.write_text("a.example.com\n")
-    (tmp_path / "cache").write_text("a file where the folder should be")
-    caplog.set_level(logging.WARNING)
-    with pytest.raises(Exception, match=r"the cache cannot be written .* set data\.cache_dir to null"):
-        gather_files([SourceFile(path, "benign", "auto")], cache_dir=tmp_path / "cache")

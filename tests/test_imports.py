@@ -25,7 +25,7 @@ OWNERS = {
     "sklearn": r"utils\.(baseline|shortcut_audit)",
     "scipy": r"utils\.baseline",
     "numpy": r".*",
-    "tqdm": r"models\.model_trainer|data\.file_gathering",
+    "tqdm": r"models\.model_trainer|data\.progress_bars",
     "yaml": r"utils\.(config_parsing|run_folder)",
     "msgspec": r"data\..*|utils\.prediction_writer",
     "ijson": r"data\.json_reader",
