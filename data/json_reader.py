@@ -14,19 +14,19 @@ import logging
 import re
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
+from itertools import chain, islice
 from typing import Any
 
 import ijson
 import msgspec
 
-from data.byte_source import BLOCK_BYTES, READ_BYTES, ByteSource
+from data import byte_source
+from data.byte_source import MAX_HEAD_BYTES, READ_BYTES, ByteSource
 from data.json_checks import CheckedBytes, RefusedBytesError
 from data.record import RawRecord, Record, attribute_of_key, json_decoder, record_from_json
 
 # Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
 MAX_DEPTH = 10_000
-# With no line end after a record in so many bytes, the array is laid out in another way.
-_MAX_LINE_BYTES = BLOCK_BYTES
 
 _ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
 _END = object()  # what comes after the last element
@@ -61,12 +61,14 @@ def _read_one_a_line(source: ByteSource, column: str | None) -> Generator[Record
 
     JSON strings hold no raw line feed. So lines that are a whole JSON value and a comma are the array's
     elements, and the first line that is not ends this reader's part. The last element is always left over.
+    A first line beyond the source's head is taken for an array on one line: no more of it is collected.
     """
     decode = json_decoder(column).decode
     ending = b",\r\n" if source.head.endswith(b"\r\n") else b",\n"
     value_end = -len(ending)
     number = 0
-    for line in source.pieces(_MAX_LINE_BYTES):
+    rest = source.pieces(byte_source.MAX_RECORD_BYTES)
+    for line in chain(islice(source.pieces(MAX_HEAD_BYTES), 1), rest):
         try:
             if not line.endswith(ending):
                 return number, line
@@ -83,7 +85,9 @@ def _read_one_a_line(source: ByteSource, column: str | None) -> Generator[Record
 def _read_any_layout(source: ByteSource, start: bytes, number: int, column: str | None) -> Iterator[Record]:
     """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`."""
     _warn_of_slow_backend()
-    checked = CheckedBytes(source.read, start)
+    # Not at once: ijson makes all events of what it is given, and a record's size is counted by blocks.
+    parts = (start[place : place + READ_BYTES] for place in range(0, len(start), READ_BYTES))
+    checked = CheckedBytes(lambda: next(parts, None) or source.read(), b"")
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
     attributes = attribute_of_key(column)
     try:

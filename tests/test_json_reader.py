@@ -1,0 +1,82 @@
+"""Long lines in arrays: which reader gets them, and in how much memory."""
+
+import tracemalloc
+from itertools import islice
+
+import pytest
+
+from data import json_reader
+from data.byte_source import MAX_HEAD_BYTES, MAX_RECORD_BYTES
+from data.data_loader import read_records
+from tests.test_reader_equivalence import by_ijson_alone, outcome
+
+MIB = 2**20
+
+
+@pytest.fixture
+def slow_records(monkeypatch):
+    """Return a list that grows by what ijson reads: the number of records that came before."""
+    starts = []
+
+    def read_and_note(source, start, number, column):
+        starts.append(number)
+        return original(source, start, number, column)
+
+    original = json_reader._read_any_layout
+    monkeypatch.setattr(json_reader, "_read_any_layout", read_and_note)
+    return starts
+
+
+def record(name, padding=0):
+    return b'{"domain_name":"%b","x":"%b"}' % (name, b"x" * padding)
+
+
+@pytest.mark.parametrize(
+    "size", [300_000, MAX_HEAD_BYTES + 1, MAX_RECORD_BYTES - len(record(b"b.example") + b",\n")]
+)
+def test_one_long_record_does_not_send_the_rest_to_the_slow_reader(size, tmp_path, slow_records):
+    path = tmp_path / "records.json"
+    lines = [record(b"a.example"), record(b"b.example", size), *[record(b"c.example")] * 50]
+    path.write_bytes(b"[" + b",\n".join(lines) + b"]\n")
+    found = outcome(read_records(path, format="json"))
+    assert found[1] is None
+    assert len(found[0]) == 52
+    assert slow_records == [51], "only the last element, as always"
+    assert outcome(by_ijson_alone(path)) == found
+
+
+def test_a_long_first_record_is_no_other_layout(tmp_path, slow_records):
+    path = tmp_path / "records.json"
+    path.write_bytes(
+        b"[" + b",\n".join([record(b"a.example", 600_000), *[record(b"b.example")] * 9]) + b"]\n"
+    )
+    assert sum(1 for _ in read_records(path)) == 10
+    assert slow_records == [9]
+
+
+@pytest.mark.parametrize("first_lines", [0, 3])
+def test_all_the_rest_on_one_line_is_no_long_record(first_lines, tmp_path, monkeypatch):
+    """What the fast reader tried is given on in blocks: each of its records has the whole limit."""
+    monkeypatch.setattr("data.byte_source.MAX_RECORD_BYTES", MIB)
+    monkeypatch.setattr("data.json_checks.MAX_RECORD_BYTES", MIB)
+    path = tmp_path / "records.json"
+    lines = [record(b"a.example"), b",\n"] * first_lines
+    path.write_bytes(b"[" + b"".join(lines) + b",".join([record(b"b.example", 5000)] * 700) + b"]")
+    assert sum(1 for _ in read_records(path)) == first_lines + 700
+
+
+@pytest.mark.slow
+def test_a_long_line_of_many_records_is_read_in_little_memory(tmp_path):
+    """16 MiB are tried once; ijson, which makes objects of all tokens it is given, gets small blocks."""
+    path = tmp_path / "records.json"
+    line = b",".join([record(b"b.example")] * 1000)
+    path.write_bytes(b"[" + record(b"a.example") + b",\n" + b",".join([line] * 650) + b"]")
+    assert path.stat().st_size > MAX_RECORD_BYTES + MIB
+    tracemalloc.start()
+    try:
+        records = read_records(path)
+        assert sum(1 for _ in islice(records, 100_000)) == 100_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * MAX_RECORD_BYTES
