@@ -21,7 +21,9 @@ INFRASTRUCTURE = DATA / "infrastructure_names.txt"
 WELL_KNOWN = DATA / "well_known_sites.txt"
 LISTS = (INFRASTRUCTURE, WELL_KNOWN)
 SHIPPED_MODEL = ROOT / "models" / "pretrained" / "default.pt"
-DEFAULT_DECISION = "0.01"  # the threshold that raised an alarm for 1 % of the benign validation names
+# The model card's default: the threshold that raised an alarm for 0.1 % of the benign validation names. At 1 % a
+# team with a million look-ups a day would get ten thousand false alarms.
+DEFAULT_DECISION = "0.001"
 
 every_list = pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
 
@@ -137,7 +139,7 @@ def test_an_alarm_is_a_score_that_reaches_the_threshold(tiny_checkpoint):
 def test_a_checkpoint_without_the_threshold_is_no_checkpoint_without_alarms(tiny_checkpoint):
     classifier = DomainClassifier.load(tiny_checkpoint)
     classifier.checkpoint.thresholds = {DEFAULT_DECISION: None}
-    with pytest.raises(AssertionError, match=r"no threshold for a rate of 0\.01"):
+    with pytest.raises(AssertionError, match=r"no threshold for a rate of 0\.001"):
         alarms(classifier, ["example.com"])
 
 
@@ -175,4 +177,4 @@ def test_the_shipped_model_is_not_silent(shipped):
         for part in ("phishing", "malware")
         for record in json.loads((sample / f"{part}.json").read_text("utf-8"))
     ]
-    assert len(alarms(shipped, names)) > 0.3 * len(names)
+    assert len(alarms(shipped, names)) > 0.2 * len(names)
