@@ -166,7 +166,8 @@ def load_classifier(options: argparse.Namespace) -> "DomainClassifier":
     classifier = DomainClassifier.load(path, device, options.batch_size or DEFAULT_BATCH_SIZE)
     if options.prior is not None:
         classifier.assume_prior(options.prior)
-    print(f"predict.py: model {path} on {device} ({reason})", file=sys.stderr)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    print(f"predict.py: model {shown} on {device} ({reason})", file=sys.stderr)
     return classifier
 
 
