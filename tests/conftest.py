@@ -36,7 +36,7 @@ def tiny_checkpoint(tmp_path_factory):
             classes=CLASSES,
             benign_class="benign",
             temperature=1.25,
-            thresholds={"0.01": 0.9, "0.0001": None},
+            thresholds={"0.01": 0.9, "0.001": 0.9, "0.0001": None},
             prior=dict.fromkeys(CLASSES, 1 / 3),
             metadata={"seed": 0},
             max_length=MAX_LENGTH,

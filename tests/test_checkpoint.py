@@ -30,7 +30,7 @@ def test_a_checkpoint_comes_back_as_it_was(tiny_checkpoint, tmp_path):
     assert replace(first, model_state_dict={}) == replace(second, model_state_dict={})
     assert first.classes == ("benign", "phishing", "malware")
     assert first.temperature == 1.25
-    assert first.thresholds == {"0.01": 0.9, "0.0001": None}
+    assert first.thresholds == {"0.01": 0.9, "0.001": 0.9, "0.0001": None}
     assert first.config.model.conv_filters == (24, 16)
 
 

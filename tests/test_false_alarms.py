@@ -21,8 +21,8 @@ INFRASTRUCTURE = DATA / "infrastructure_names.txt"
 WELL_KNOWN = DATA / "well_known_sites.txt"
 LISTS = (INFRASTRUCTURE, WELL_KNOWN)
 SHIPPED_MODEL = ROOT / "models" / "pretrained" / "default.pt"
-# The model card's default: the threshold that raised an alarm for 0.1 % of the benign validation names. At 1 %
-# a team with a million look-ups a day would get ten thousand false alarms.
+# The model card's default: the threshold that raised an alarm for 0.1 % of the benign validation names. At
+# 1 % a team with a million look-ups a day would get ten thousand false alarms.
 DEFAULT_DECISION = "0.001"
 
 every_list = pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -166,6 +167,16 @@ def test_escape_sequences_of_the_input_do_not_reach_the_terminal(monkeypatch):
 # ------------------------------------------------------------------ on a real terminal
 
 
+def sit_at_terminal():
+    """Make stdin the terminal of this new process, in which Ctrl-C works.
+
+    A shell without job control starts what it puts into the background with SIGINT ignored, and so would
+    the process under test be.
+    """
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """`predict.py` on a pseudo-terminal."""
 
@@ -180,7 +191,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=sit_at_terminal,
             env=os.environ | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8:strict"} | environment,
         )
         os.close(slave)
