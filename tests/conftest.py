@@ -109,3 +109,16 @@ def config_problems(load_config_text):
         return rest
 
     return lines
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write bytes to a file and return its records."""
+    from data.data_loader import read_records
+
+    def write_and_read(content: bytes, name: str = "names", **options):
+        path = tmp_path / name
+        path.write_bytes(content)
+        return list(read_records(path, **options))
+
+    return write_and_read

@@ -12,18 +12,6 @@ from tests.zenodo_records import write_records
 from utils.errors import DataError
 
 
-@pytest.fixture
-def read(tmp_path):
-    """Write bytes to a file and return its records."""
-
-    def write_and_read(content: bytes, name: str = "names", **options) -> list[Record]:
-        path = tmp_path / name
-        path.write_bytes(content)
-        return list(read_records(path, **options))
-
-    return write_and_read
-
-
 def domains(records: list[Record]) -> list[object]:
     return [record.domain for record in records]
 

@@ -8,23 +8,11 @@ import pytest
 
 from data import json_reader
 from data.byte_source import ByteSource
-from data.data_loader import Record, read_records
+from data.data_loader import Record
 from data.file_format import detect_format
 from utils.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Write bytes to a file and return its records."""
-
-    def write_and_read(content: bytes, name: str = "names", **options) -> list[Record]:
-        path = tmp_path / name
-        path.write_bytes(content)
-        return list(read_records(path, **options))
-
-    return write_and_read
 
 
 def domains(records: list[Record]) -> list[object]:
