@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.config import DataConfig, SourceConfig
-from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, DataError, UserError
+from utils.errors import EXIT_DONE, ConfigError, DataError, run_script
 
 if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
     from data.labelled_domains import LabelledDomains
@@ -67,19 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    try:
-        print(evaluate(options))
-    except UserError as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("evaluate.py: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return EXIT_DONE
+    return run_script("evaluate.py", lambda: evaluate(options))
 
 
-def evaluate(options: argparse.Namespace) -> Path:
-    """Load the names and the models, and write the report; return its path."""
+def evaluate(options: argparse.Namespace) -> int:
+    """Load the names and the models, write the report and print its path."""
     from data.rejection import DROP_REASONS
     from models.checkpoint import load_checkpoint
     from models.classifier import DomainClassifier
@@ -121,7 +113,8 @@ def evaluate(options: argparse.Namespace) -> Path:
             "differences": judge.compare(test, rival.probabilities),
         }
     write_report(options.output, report, test, baseline=baseline)
-    return options.output / "report.md"
+    print(options.output / "report.md")
+    return EXIT_DONE
 
 
 def check_comparable(checkpoint: "Checkpoint", other: "Checkpoint", path: Path) -> str | None:

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, CheckpointError, UserError
+from utils.errors import EXIT_DONE, CheckpointError, run_script
 
 FORMATS = ("compact",)
 # Half precision keeps 11 bits; what that may move a probability by.
@@ -38,14 +38,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = parse_arguments(arguments)
-    try:
-        difference, names = export_compact(options.checkpoint, options.output)
-    except UserError as error:
-        print(f"export.py: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("export.py: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    return run_script("export.py", lambda: export(options))
+
+
+def export(options: argparse.Namespace) -> int:
+    """Export, and say what came of it."""
+    difference, names = export_compact(options.checkpoint, options.output)
     size_mb = options.output.stat().st_size / 1e6
     print(f"{options.output}: {size_mb:.1f} MB")
     print(f"on {names:,} names no probability moved by more than {difference:.1e}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.config import FORMATS
-from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, DataError, UserError
+from utils.errors import EXIT_DONE, ConfigError, DataError, UserError, run_script
 from utils.row_batches import file_batches, live_batches
 from utils.run_folder import latest_checkpoint
 
@@ -59,6 +59,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
     options = parse_arguments(arguments)
+    return run_script("predict.py", lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Open the prompt or answer a file or a pipe."""
     try:
         if options.input is None and sys.stdin.isatty():
             if options.output or options.column or options.format != "auto":
@@ -67,12 +72,6 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             return ask(options)
         return predict_file(options)
-    except UserError as error:
-        print(f"predict.py: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("predict.py: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stdout = None  # whoever read our output has had enough: nothing more to say, not even at exit
         return EXIT_DONE

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from utils.config import Config, load_config
-from utils.errors import EXIT_DONE, EXIT_INTERRUPTED, ConfigError, UserError
+from utils.errors import EXIT_DONE, ConfigError, run_script
 from utils.run_folder import RunFolder, interrupted_run, run_of
 
 logger = logging.getLogger("train")
@@ -56,22 +56,17 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    try:
-        if options.dry_run:
-            dry_run(load_config(options.config, options.set), options.device)
-            return EXIT_DONE
-        if options.resume:
-            folder = resume(options)
-        else:
-            folder = start(load_config(options.config, options.set), options.device)
-    except UserError as error:
-        hints = getattr(error, "__notes__", [])
-        print(f"train.py: {'; '.join([str(error), *hints])}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("train.py: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    print(folder.path)
+    return run_script("train.py", lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the options ask for."""
+    if options.dry_run:
+        dry_run(load_config(options.config, options.set), options.device)
+    elif options.resume:
+        print(resume(options).path)
+    else:
+        print(start(load_config(options.config, options.set), options.device).path)
     return EXIT_DONE
 
 

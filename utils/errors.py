@@ -1,8 +1,10 @@
-"""The errors that are the user's to mend, and the exit codes of every script.
+"""The errors that are the user's to mend, the exit codes of every script, and how a script ends with one.
 
 A `UserError` ends a script as one line on stderr; anything else is a bug and keeps its traceback.
 """
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 EXIT_DONE = 0
@@ -49,3 +51,15 @@ class DataError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint cannot be loaded."""
+
+
+def run_script(program: str, action: Callable[[], int]) -> int:
+    """Run what a script does and return its exit code; the user's errors become one line on stderr."""
+    try:
+        return action()
+    except UserError as error:
+        message, code = "; ".join([str(error), *getattr(error, "__notes__", [])]), error.exit_code
+    except KeyboardInterrupt:
+        message, code = "interrupted", EXIT_INTERRUPTED
+    sys.stderr.write(f"{program}: {message}\n")
+    return code
