@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from data.feature_engineering import ALPHABET
-from models.architectures import build_model
+from models.architectures import build_without_values
 from utils.config import Config, as_config
 from utils.errors import CheckpointError, ConfigError, UserError
 from utils.files import atomic_path
@@ -119,8 +119,7 @@ class Checkpoint:
 
     def _empty_model(self) -> nn.Module:
         """Return the model that the configuration describes, without memory; raise unless it fits."""
-        with torch.device("meta"):  # takes no memory, whatever sizes the configuration claims
-            model = build_model(len(self.classes), self.config)
+        model = build_without_values(len(self.classes), self.config)
         precisions = (torch.float32, torch.float16)
         expected = {name: (tensor.shape, True) for name, tensor in model.state_dict().items()}
         found = {
