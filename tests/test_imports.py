@@ -154,6 +154,7 @@ NEVER_IN_PREDICTION = {
     "models.model_trainer",
     "models.training_run",
     "models.training_log",
+    "torch._dynamo",  # the compiler of PyTorch: a second
 }
 # Runs scripts with arguments, and prints for each its exit code and the modules loaded by then.
 PROGRAM = """
