@@ -3,6 +3,8 @@
 A `UserError` ends a script as one line on stderr; anything else is a bug and keeps its traceback.
 """
 
+import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,12 +56,67 @@ class CheckpointError(UserError):
 
 
 def run_script(program: str, action: Callable[[], int]) -> int:
-    """Run what a script does and return its exit code; the user's errors become one line on stderr."""
+    """Run what a script does and return its exit code; what the user can mend becomes one line on stderr."""
+    _replace_closed_streams()
     try:
-        return action()
+        code = action()
+        _flush_results()
+        return code
     except UserError as error:
         message, code = "; ".join([str(error), *getattr(error, "__notes__", [])]), error.exit_code
     except KeyboardInterrupt:
         message, code = "interrupted", EXIT_INTERRUPTED
-    sys.stderr.write(f"{program}: {message}\n")
+    except BrokenPipeError:
+        sys.stdout = None  # whoever read our results has had enough: nothing more to say, not even at exit
+        return EXIT_DONE
+    except OSError as error:  # a disk, a permission: nobody's bug
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        code = EXIT_FAILED
+    sys.stderr.write(f"{program}: {printable(message)}\n")
     return code
+
+
+def printable(text: str) -> str:
+    """Write control characters as escapes, line feeds aside: a file's name must not steer a terminal."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def _flush_results() -> None:
+    """Write what `print` still holds: else a full disk shows only when Python ends, and not as one line."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # Python would try again at its end
+        raise UserError(f"stdout: cannot be written: {error.strerror}") from None
+
+
+def _replace_closed_streams() -> None:
+    """Put something in the place of standard streams that are closed (`2>&-`, a service without a console).
+
+    Python sets them to None. Then `print(…, file=sys.stderr)` would write messages among the results, and the
+    next file that is opened would get the stream's number. Input then is empty, messages are dropped, and
+    results are an error as soon as there are any.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stdout is None:
+        os.open(os.devnull, os.O_RDONLY)  # holds the number
+        sys.stdout = io.TextIOWrapper(_ClosedStdout(), encoding="utf-8", write_through=True)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+class _ClosedStdout(io.RawIOBase):
+    """Takes no results."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        raise UserError("stdout: cannot be written: it is closed")
