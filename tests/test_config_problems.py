@@ -217,6 +217,11 @@ def test_a_long_or_shared_value_is_shown_short(config_problems):
     found = config_problems(MINIMAL + anchors + "model: {dropout_rate: *a59}\n")  # written out: 2**60 items
     assert all(len(problem) < 300 for problem in found)
     assert found[-1].startswith("model.dropout_rate: must be a number")
+    inside = ", ".join(f"&a{i} [{f'*a{i - 1}, *a{i - 1}' if i else 'x'}]" for i in range(60))
+    weights = f"training: {{class_weights: {{benign: [{inside}], phishing: 1, malware: 1}}}}\n"
+    (problem,) = config_problems(MINIMAL + weights)
+    assert problem.startswith("training.class_weights.benign: must be a number > 0. Got [[")
+    assert len(problem) < 300
 
 
 def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path):

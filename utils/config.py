@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from utils.config_parsing import ConfigBuilder, apply_overrides, option, parse_yaml
+from utils.config_parsing import ConfigBuilder, apply_overrides, option, parse_yaml, short_repr
 from utils.errors import ConfigError
 
 FORMATS = ("auto", "json", "jsonl", "text", "csv")
@@ -226,7 +226,7 @@ def _weight_problems(weights: str | Mapping[str, float], classes: tuple[str, ...
             f"{key}: must name every class once ({', '.join(classes)}). Got {', '.join(map(str, weights))}"
         ]
     return [
-        f"{key}.{name}: must be a number > 0. Got {value!r}"
+        f"{key}.{name}: must be a number > 0. Got {short_repr(value)}"
         for name, value in weights.items()
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")
     ]

@@ -198,9 +198,11 @@ class ConfigBuilder:
         elif choices and value not in choices:
             near = difflib.get_close_matches(value, choices, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            self.problems.append(f"{name}: must be one of {', '.join(choices)}. Got {_repr(value)}{hint}")
+            self.problems.append(
+                f"{name}: must be one of {', '.join(choices)}. Got {short_repr(value)}{hint}"
+            )
         elif not _is_within(value, rules):
-            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {_repr(value)}")
+            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {short_repr(value)}")
         else:
             return float(value) if kind is float else value
         return None
@@ -283,10 +285,10 @@ def _nearest(leaf: str, names: list[str]) -> list[str]:
 
 def _shown(value: Any) -> str:
     """Show a value shortly, with its type where that is the point."""
-    return f"{_repr(value)} ({type(value).__name__})"
+    return f"{short_repr(value)} ({type(value).__name__})"
 
 
-def _repr(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Write a value in at most 60 characters; a value that is nested without end is not followed."""
     text = _SHORT.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
