@@ -1,17 +1,11 @@
-"""Batches of names of similar length, and the one loop that turns codes into logits.
-
-A name has 16 to 24 characters on average and 64 at most, so batches padded to their own longest row cost
-a quarter of batches padded to the maximum. The model's logits do not depend on padding (see
-`models/cnn_lstm_model.py`), so this changes the cost only.
-"""
-
-from collections.abc import Iterator
+"""Batches of names of similar length for training, and the one loop that turns codes into logits."""
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from data.feature_engineering import code_lengths
+from models.length_batches import length_sorted_batches
 
 # Batches sorted together in training. Sorting the whole set would put the same neighbours into a batch in
 # every epoch; a pool of 64 shuffled batches wastes about 3 % on padding and stays random.
@@ -36,13 +30,6 @@ def training_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Genera
         pool = pool[np.argsort(lengths[pool], kind="stable")]
         batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
     return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def length_sorted_batches(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Yield row numbers (at most `batch_size`) from the shortest name to the longest."""
-    order = np.argsort(lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ word: sizes are compared with the file's own before a tensor is made.
 import pickletools
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data.feature_engineering import ALPHABET
 from models.architectures import build_without_values
+from models.signature import ModelSignature, check_signature
 from utils.config import Config, as_config
 from utils.errors import CheckpointError, ConfigError, UserError
 from utils.files import atomic_path
@@ -35,25 +35,13 @@ _OPCODES = {
 }  # fmt: skip
 _GLOBAL = re.compile(r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Za-z0-9]+Storage")
 
-# key → type; a checkpoint without one of them is none of ours
-_REQUIRED = {
-    "model_state_dict": Mapping,
-    "config": Mapping,
-    "history": Mapping,
-    "classes": Sequence,
-    "benign_class": str,
-    "alphabet": str,
-    "max_length": int,
-    "temperature": float,
-    "thresholds": Mapping,
-    "prior": Mapping,
-    "metadata": Mapping,
-}
+# These and the signature: a checkpoint without one of them is none of ours.
+_MAPPINGS = ("model_state_dict", "config", "history", "metadata")
 
 
 @dataclass(kw_only=True)
-class Checkpoint:
-    """A model and what prediction needs to know.
+class Checkpoint(ModelSignature):
+    """A model's signature, its weights, and where they come from.
 
     Attributes
     ----------
@@ -63,17 +51,6 @@ class Checkpoint:
         The configuration of the run.
     history
         Column → one number an epoch.
-    classes
-        Class names in the order of the logits.
-    benign_class
-        Which of them is harmless.
-    temperature
-        What the logits are divided by before the softmax.
-    thresholds
-        False-positive rate ("0.01") → the score 1 − P(benign) at and above which a name is flagged, or None
-        where validation had too few benign names to tell.
-    prior
-        The class shares to which the probabilities refer.
     metadata
         Where the weights come from: versions, seed, data fingerprints, command.
     trainer_state
@@ -83,14 +60,7 @@ class Checkpoint:
     model_state_dict: Mapping[str, Tensor]
     config: Config
     history: Mapping[str, list[float]]
-    classes: tuple[str, ...]
-    benign_class: str
-    temperature: float = 1.0
-    thresholds: Mapping[str, float | None] = field(default_factory=dict)
-    prior: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    alphabet: str = ALPHABET
-    max_length: int = 64
     trainer_state: Mapping[str, Any] | None = None
 
     def build_model(self) -> nn.Module:
@@ -145,13 +115,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "model_state_dict": dict(checkpoint.model_state_dict),
         "config": checkpoint.config.to_dict(),
         "history": dict(checkpoint.history),
-        "classes": list(checkpoint.classes),
-        "benign_class": checkpoint.benign_class,
-        "alphabet": checkpoint.alphabet,
-        "max_length": checkpoint.max_length,
-        "temperature": checkpoint.temperature,
-        "thresholds": dict(checkpoint.thresholds),
-        "prior": dict(checkpoint.prior),
+        **checkpoint.signature_dict(),
         "metadata": dict(checkpoint.metadata),
     }
     if checkpoint.trainer_state is not None:
@@ -240,31 +204,18 @@ def _checked(content: Any) -> Checkpoint:
         raise CheckpointError(
             f"has format version {version}; this program reads up to {FORMAT_VERSION}: update it"
         )
-    for key, kind in _REQUIRED.items():
-        if not isinstance(content.get(key), kind):
-            raise CheckpointError(f"the entry '{key}' is missing or no {kind.__name__.lower()}")
-    if content["alphabet"] != ALPHABET:
-        raise CheckpointError("its alphabet is not this program's: the weights would mean other characters")
-    classes = tuple(content["classes"])
-    if not all(isinstance(c, str) and c.isprintable() for c in classes):
-        raise CheckpointError("its class names are no texts")
-    if not 2 <= len(set(classes)) == len(classes) or content["benign_class"] not in classes:
-        raise CheckpointError("its class names are fewer than two, repeated, or lack the benign one")
-    prior, thresholds = content["prior"], content["thresholds"]
-    if prior and (
-        set(prior) != set(classes) or not all(isinstance(p, float) and 0 < p < 1 for p in prior.values())
-    ):
-        raise CheckpointError("its prior does not give a share for each class")
-    if not all(isinstance(t, float | None) for t in thresholds.values()):
-        raise CheckpointError("its thresholds are no numbers")
-    if not 0 < content["temperature"] < float("inf") or not 1 <= content["max_length"] <= 253:
-        raise CheckpointError("its temperature or its length is out of range")
+    for key in _MAPPINGS:
+        if not isinstance(content.get(key), Mapping):
+            raise CheckpointError(f"the entry '{key}' is missing or no mapping")
+    signature = check_signature(content)
     _check_weights(content["model_state_dict"])
     return Checkpoint(
+        **signature,
+        model_state_dict=content["model_state_dict"],
         config=as_config(content["config"]),
-        classes=classes,
+        history=content["history"],
+        metadata=content["metadata"],
         trainer_state=content.get("trainer_state"),
-        **{key: content[key] for key in _REQUIRED if key not in ("config", "classes")},
     )
 
 

@@ -6,11 +6,11 @@ speaks of the very probabilities that predict.py gives.
 
 from data.labelled_domains import LabelledDomains
 from data.slices import slice_masks
-from models.classifier import DomainClassifier, probabilities_from_logits
+from models.base_classifier import BaseClassifier, probabilities_from_logits
 from utils.run_report import PartScores
 
 
-def score_names(classifier: DomainClassifier, names: LabelledDomains) -> PartScores:
+def score_names(classifier: BaseClassifier, names: LabelledDomains) -> PartScores:
     """Run the classifier over labelled names."""
     logits = classifier.logits(names.domains)
     return PartScores(
@@ -19,6 +19,6 @@ def score_names(classifier: DomainClassifier, names: LabelledDomains) -> PartSco
         groups=names.groups,
         families=names.family_names(),
         slices=slice_masks(names.domains),
-        probabilities=probabilities_from_logits(logits, classifier.checkpoint.temperature),
+        probabilities=probabilities_from_logits(logits, classifier.signature.temperature),
         uncalibrated=probabilities_from_logits(logits),
     )

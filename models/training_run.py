@@ -18,9 +18,10 @@ from data.feature_engineering import encode_domains
 from data.preprocessor import class_weights, load_parts
 from data.rejection import DROP_REASONS
 from models.architectures import build_model
+from models.base_classifier import probabilities_from_logits
 from models.batching import predict_logits
 from models.checkpoint import Checkpoint, save_checkpoint
-from models.classifier import DomainClassifier, probabilities_from_logits
+from models.classifier import DomainClassifier
 from models.device import resolve_device
 from models.model_trainer import ModelTrainer, TrainingStopped
 from models.scoring import score_names

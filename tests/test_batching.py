@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.batching import length_sorted_batches, predict_logits, training_batches
+from models.batching import predict_logits, training_batches
+from models.length_batches import length_sorted_batches
 from tests.test_model import make_model, random_codes
 
 CPU = torch.device("cpu")
