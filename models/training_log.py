@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 
 from models.model_trainer import EpochResult
+from utils.errors import UserError
+from utils.files import write_text
 
 logger = logging.getLogger(__name__)
 
@@ -15,21 +17,33 @@ class TrainingLog:
     Parameters
     ----------
     metrics_path
-        JSON Lines file, one object an epoch; lines of an earlier part of the same run stay.
+        JSON Lines file, one object an epoch.
     tensorboard_folder
         Where TensorBoard's files go, or None for no TensorBoard.
     epochs
         The planned number, for the log line.
+    epochs_before
+        How many epochs of the same run were complete where it is resumed. Their lines stay; what an earlier
+        part wrote after them, before it was killed, goes: those epochs come again.
     """
 
-    def __init__(self, metrics_path: Path, tensorboard_folder: Path | None, epochs: int) -> None:
+    def __init__(
+        self,
+        metrics_path: Path,
+        tensorboard_folder: Path | None,
+        epochs: int,
+        epochs_before: int | None = None,
+    ) -> None:
         self.metrics_path = metrics_path
         self.epochs = epochs
         self.writer = None
         if tensorboard_folder is not None:
             from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-            self.writer = SummaryWriter(str(tensorboard_folder))
+            purge_step = None if epochs_before is None else epochs_before + 1
+            self.writer = SummaryWriter(str(tensorboard_folder), purge_step=purge_step)
+        if epochs_before is not None:
+            self._keep_lines(epochs_before)
 
     def __enter__(self) -> "TrainingLog":
         return self
@@ -59,12 +73,29 @@ class TrainingLog:
             " · best so far" if result.improved else "",
         )
         speed = {"elapsed_s": round(result.elapsed_s, 3), "names_per_s": round(result.names_per_s, 1)}
-        with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": result.epoch, **v, **speed}) + "\n")
+        try:
+            with self.metrics_path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"epoch": result.epoch, **v, **speed}) + "\n")
+        except OSError as error:  # a full disk
+            raise UserError(f"{self.metrics_path}: cannot be written: {error.strerror}") from None
         if self.writer is not None:
             for name, value in {**v, "names_per_s": result.names_per_s}.items():
                 self.writer.add_scalar(_tag(name), value, result.epoch)
             self.writer.flush()
+
+    def _keep_lines(self, epochs: int) -> None:
+        """Keep the lines of the first `epochs` epochs; the last one may have been cut short by a crash."""
+        if not self.metrics_path.exists():
+            return
+        kept = []
+        for line in self.metrics_path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+            try:
+                is_kept = line.endswith("\n") and json.loads(line)["epoch"] <= epochs
+            except (ValueError, KeyError, TypeError):
+                is_kept = False
+            if is_kept:
+                kept.append(line)
+        write_text(self.metrics_path, "".join(kept))
 
     def add_text(self, tag: str, text: str) -> None:
         """Put a text into TensorBoard, as code."""

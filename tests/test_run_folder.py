@@ -137,6 +137,23 @@ def test_a_run_is_named_by_its_folder_or_its_checkpoint(tmp_path):
         run_of(make_run(tmp_path).path)
 
 
+def test_a_folder_of_runs_stands_for_its_interrupted_run(tmp_path):
+    """Where `output.directory` is not the usual one."""
+    make_run(tmp_path, name="done", files=["last.pt", "report.json"])
+    with pytest.raises(UserError, match="no interrupted run to go on with"):
+        run_of(tmp_path)
+    run = make_run(tmp_path, name="open", files=["last.pt"])
+    assert run_of(tmp_path).path == run.path
+
+
+def test_halves_of_files_are_removed_and_nothing_else(tmp_path):
+    run = make_run(tmp_path, files=["last.pt", ".last.pt.x1.tmp", "mine.tmp", ".mine"])
+    run.figures.mkdir()
+    (run.figures / ".roc.png.x1.tmp").write_bytes(b"")
+    run.remove_leftovers()
+    assert sorted(path.name for path in run.path.rglob("*")) == [".mine", "figures", "last.pt", "mine.tmp"]
+
+
 # ------------------------------------------------------------------ whole files
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from models.model_trainer import EpochResult
 from models.training_log import TrainingLog
+from utils.errors import UserError
 
 VALUES = {"loss": 0.5, "accuracy": 0.8, "val_loss": 0.625, "val_accuracy": 0.75, "learning_rate": 0.001}
 
@@ -15,15 +16,33 @@ def result(epoch, improved=True, **more):
     return EpochResult(epoch, VALUES | more, improved, elapsed_s=2.0, names_per_s=1234.5678)
 
 
-def test_metrics_have_one_line_an_epoch_and_those_of_an_earlier_part_stay(tmp_path):
+@pytest.mark.parametrize("torn", ["", '{"epoch": 2, "lo', '{"epoch": 4}\n{"epo', "\0\0\0\n", "[1]\n"])
+def test_metrics_have_one_line_an_epoch_and_those_of_an_earlier_part_stay(tmp_path, torn):
     path = tmp_path / "metrics.jsonl"
-    for epochs in ((1, 2), (3,)):  # stopped after the second, and resumed
-        with TrainingLog(path, None, 5) as log:
+    for epochs, before in (((1, 2, 3), None), ((3,), 2)):  # killed before the third was saved, and resumed
+        with TrainingLog(path, None, 5, before) as log:
             for epoch in epochs:
                 log.epoch_ended(result(epoch, val_auc=0.9))
+        if before is None:
+            path.write_text(path.read_text() + torn)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert rows[0] == {"epoch": 1, **VALUES, "val_auc": 0.9, "elapsed_s": 2.0, "names_per_s": 1234.6}
+
+
+def test_a_resumed_run_without_metrics_has_those_from_there_on(tmp_path):
+    with TrainingLog(tmp_path / "m.jsonl", None, 5, 2) as log:
+        log.epoch_ended(result(3))
+    assert json.loads((tmp_path / "m.jsonl").read_text())["epoch"] == 3
+
+
+def test_metrics_that_cannot_be_written_are_one_line(tmp_path):
+    (tmp_path / "m.jsonl").mkdir()
+    with (
+        TrainingLog(tmp_path / "m.jsonl", None, 5) as log,
+        pytest.raises(UserError, match=r"m\.jsonl: cannot be"),
+    ):
+        log.epoch_ended(result(1))
 
 
 @pytest.mark.parametrize("improved", [True, False])
@@ -67,3 +86,16 @@ def test_tensorboard_gets_training_and_validation_side_by_side(tmp_path):
     losses = events.Scalars("loss/validation")
     assert [(event.step, event.value) for event in losses] == [(1, 0.625), (2, 0.625)]
     assert events.Tags()["tensors"] == ["config/text_summary"]
+
+
+@pytest.mark.slow
+def test_tensorboard_shows_an_epoch_that_came_again_once(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for epochs, before in (((1, 2, 3), None), ((3, 4), 2)):
+        with TrainingLog(tmp_path / "m.jsonl", tmp_path / "tensorboard", 5, before) as log:
+            for epoch in epochs:
+                log.epoch_ended(result(epoch))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/train")] == [1, 2, 3, 4]

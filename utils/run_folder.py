@@ -80,6 +80,11 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.path / name}: cannot be read: {error}") from None
 
+    def remove_leftovers(self) -> None:
+        """Remove the halves of files that `utils.files` was writing when the process was killed."""
+        for path in self.path.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
     def mark_latest(self) -> None:
         """Point `latest` at this run; where links are not to be had, `latest` is a file with its name.
 
@@ -147,7 +152,7 @@ def interrupted_run(directory: Path) -> RunFolder:
 
 
 def run_of(path: Path) -> RunFolder:
-    """Return the run that a folder, or a checkpoint in it, belongs to.
+    """Return the run that a folder or a checkpoint in it belongs to; of a folder of runs, the interrupted one.
 
     Raises
     ------
@@ -157,5 +162,7 @@ def run_of(path: Path) -> RunFolder:
     path = path.resolve()  # `latest` is a link, and its target may be what it will point to next
     folder = RunFolder(path.parent if path.name == LAST else path)
     if not folder.last.is_file():
+        if any(path.glob(f"*/{LAST}")):
+            return interrupted_run(path)
         raise UserError(f"{folder.last}: no such checkpoint: nothing to go on with")
     return folder
