@@ -33,7 +33,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--config", type=Path, metavar="FILE", help="YAML; every key is explained in config.yaml"
     )
     start.add_argument(
-        "--resume", metavar="RUN", help="a run folder, its last.pt, or auto: the newest unfinished run"
+        "--resume",
+        metavar="RUN",
+        help="a run folder, its last.pt, a folder of runs (its newest unfinished run), or auto: runs/",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. training.epochs=3; repeatable"
@@ -98,6 +100,8 @@ def resume(options: argparse.Namespace) -> RunFolder:
     checkpoint = load_checkpoint(folder.last)
     if checkpoint.trainer_state is None:
         raise ConfigError(f"{folder.last}: holds no training to go on with")
+    logger.info("going on with %s", folder.path)
+    folder.remove_leftovers()
     run = TrainingRun(checkpoint.config, options.device)
     run.require_same_data(folder)
     run.fit(folder, checkpoint.trainer_state)

@@ -112,7 +112,10 @@ class TrainingRun:
         """Train, calibrate on validation, and write `best.pt`."""
         train, validation = self.data.parts["train"], self.data.parts["validation"]
         weights = class_weights(train.labels, self.classes, self.config.training.class_weights)
-        with TrainingLog(folder.metrics, self._tensorboard(folder), self.config.training.epochs) as log:
+        epochs_before = None if trainer_state is None else trainer_state["epoch"]
+        with TrainingLog(
+            folder.metrics, self._tensorboard(folder), self.config.training.epochs, epochs_before
+        ) as log:
             log.add_text("config", (folder.path / "config.yaml").read_text(encoding="utf-8"))
             trainer = ModelTrainer(
                 self.model,
@@ -126,6 +129,8 @@ class TrainingRun:
             )
             if trainer_state is not None:
                 trainer.load_state_dict(trainer_state)
+            else:  # from now on there is something to go on with, whenever the process ends
+                trainer.on_checkpoint(trainer.state_dict())
             codes_val = self.codes("validation")
             with stop_on_signal(trainer):
                 try:

@@ -152,7 +152,7 @@ def interrupted_run(directory: Path) -> RunFolder:
 
 
 def run_of(path: Path) -> RunFolder:
-    """Return the run that a folder or a checkpoint in it belongs to; of a folder of runs, the interrupted one.
+    """Return the run that a folder or a checkpoint in it belongs to, or a folder of runs' interrupted one.
 
     Raises
     ------
