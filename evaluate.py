@@ -73,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
 def evaluate(options: argparse.Namespace) -> int:
     """Load the names and the models, write the report and print its path."""
     from data.rejection import DROP_REASONS
+    from models.allocator import keep_freed_memory
     from models.checkpoint import load_checkpoint
     from models.classifier import DomainClassifier
     from models.device import resolve_device
@@ -82,6 +83,7 @@ def evaluate(options: argparse.Namespace) -> int:
     from utils.run_report import Judge
     from utils.versions import versions
 
+    keep_freed_memory()
     device, reason = resolve_device(options.device)
     logger.info("device %s (%s)", device, reason)
     checkpoint = load_checkpoint(options.checkpoint)

@@ -158,9 +158,11 @@ def ask(options: argparse.Namespace) -> int:
 def load_classifier(options: argparse.Namespace) -> "DomainClassifier":
     """Find the checkpoint and the device, say which they are, and load the model."""
     path = options.checkpoint or default_checkpoint()
+    from models.allocator import keep_freed_memory
     from models.classifier import DEFAULT_BATCH_SIZE, DomainClassifier
     from models.device import resolve_device
 
+    keep_freed_memory()
     device, reason = resolve_device(options.device)
     classifier = DomainClassifier.load(path, device, options.batch_size or DEFAULT_BATCH_SIZE)
     if options.prior is not None:

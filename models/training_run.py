@@ -17,6 +17,7 @@ from torch import Tensor
 from data.feature_engineering import encode_domains
 from data.preprocessor import class_weights, load_parts
 from data.rejection import DROP_REASONS
+from models.allocator import keep_freed_memory
 from models.architectures import build_model
 from models.base_classifier import probabilities_from_logits
 from models.batching import predict_logits
@@ -48,6 +49,7 @@ class TrainingRun:
     def __init__(self, config: Config, device_name: str, limit: int | None = None) -> None:
         self.config = config
         self.device, reason = resolve_device(device_name)
+        keep_freed_memory()
         logger.info("device %s (%s)", self.device, reason)
         self.data = load_parts(config.data, limit=limit)
         self.classes = config.data.classes
