@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from models.architectures import build_without_values
 from models.signature import ModelSignature, check_signature
 from utils.config import Config, as_config
-from utils.errors import CheckpointError, ConfigError, UserError
+from utils.errors import CheckpointError, ConfigError, UserError, one_line
 from utils.files import atomic_path
 
 FORMAT = "malicious-domain-classifier"
@@ -151,7 +151,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         checkpoint._empty_model()  # raises where the weights do not fit
         return checkpoint
     except (CheckpointError, ConfigError) as error:
-        raise CheckpointError(f"{path}: {_one_line(str(error))}") from None
+        raise CheckpointError(f"{path}: {one_line(str(error))}") from None
 
 
 def _refuse_bad_container(path: Path) -> None:
@@ -226,12 +226,6 @@ def _check_weights(weights: Mapping[Any, Any]) -> None:
             raise CheckpointError(f"the weight {name!r} is no tensor with a name")
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
             raise CheckpointError(f"the weight {name!r} claims more bytes than it has")
-
-
-def _one_line(text: str) -> str:
-    """Put a message, parts of which come from a hostile file, into one printable line of 300 characters."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "?" for c in line)[:300]
 
 
 def _neighbours(path: Path) -> str:

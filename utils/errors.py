@@ -83,6 +83,12 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """Put a message, parts of which come from a hostile file, into one printable line of 300 characters."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else "?" for c in line)[:300]
+
+
 def _flush_results() -> None:
     """Write what `print` still holds: else a full disk shows only when Python ends, and not as one line."""
     if sys.stdout is None:
