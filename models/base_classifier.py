@@ -73,8 +73,18 @@ class BaseClassifier(ABC):
 
     def classify(self, domains: Sequence[str]) -> np.ndarray:
         """Return the probabilities (N, K), float32, of normalised names, in the order of `classes`."""
-        probabilities = probabilities_from_logits(self.logits(domains), self.signature.temperature)
-        if self.prior is None or not len(domains):
+        return self.with_prior(self.learned_probabilities(domains))
+
+    def learned_probabilities(self, domains: Sequence[str]) -> np.ndarray:
+        """Return the probabilities (N, K), float32, under the class shares of the training data.
+
+        Thresholds of the checkpoint refer to these, whatever prior is assumed.
+        """
+        return probabilities_from_logits(self.logits(domains), self.signature.temperature)
+
+    def with_prior(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return learned probabilities (N, K) moved to the prior that is assumed; the same without one."""
+        if self.prior is None or not len(probabilities):
             return probabilities
         learned = np.array([self.signature.prior[name] for name in self.classes])
         return reweight_prior(probabilities, learned, self.prior)
