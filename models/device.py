@@ -1,5 +1,8 @@
 """Which device runs the model, and in which precision: as asked for, or an error; never silently less."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from utils.errors import ConfigError
@@ -41,6 +44,39 @@ def resolve_device(name: str) -> tuple[torch.device, str]:
             "--device mps: this machine has no Apple GPU that PyTorch can use; try --device cpu"
         )
     return torch.device(name), "as asked"
+
+
+def process_device(name: str, local_rank: int) -> torch.device:
+    """Return the device of one of several processes of a machine: with CUDA each has a card of its own.
+
+    Raises
+    ------
+    ConfigError
+        The processes would have to share a card.
+    """
+    if name == "mps" or ":" in name:
+        raise ConfigError(
+            f"--device {name}: several processes cannot share one GPU; use --device cuda or cpu"
+        )
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return resolve_device(f"cuda:{local_rank}" if name == "cuda" else name)[0]
+
+
+@contextmanager
+def tensor_float32(allowed: bool) -> Iterator[None]:
+    """Set for the time of the block whether CUDA may round the factors of float32 products to 10 bits (TF32).
+
+    PyTorch by itself allows that to cuDNN, and so to the LSTM, but not to matrix products. On the CPU nothing
+    changes.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def uses_bfloat16(precision: str, device: torch.device) -> bool:

@@ -1,14 +1,40 @@
-"""What a training remembers besides the weights: running sums, the best weights, the random states."""
+"""What a training remembers besides the weights, sums, best weights, random states; and how it ends."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from utils.config import STOPPING_METRICS
+from utils.errors import EXIT_INTERRUPTED, UserError
+from utils.processes import OneProcess
 
 _NO_BAD_STEP = 2**62
+
+
+class TrainingFailedError(UserError):
+    """The loss or a gradient is no longer a finite number."""
+
+
+class TrainingStopped(UserError):
+    """A stop was asked for; the state of the training was handed to `on_checkpoint` before."""
+
+    def __init__(self, message: str, signal_number: int | None) -> None:
+        super().__init__(message)
+        self.exit_code = EXIT_INTERRUPTED if signal_number is None else 128 + signal_number
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """What an epoch brought; `values` has the names of the history's columns."""
+
+    epoch: int
+    values: dict[str, float]
+    improved: bool
+    elapsed_s: float
+    names_per_s: float
 
 
 class EpochSums:
@@ -39,14 +65,22 @@ class EpochSums:
             self.bad_step = torch.tensor(self.bad_step, device=is_finite.device)
         self.bad_step = torch.where(is_finite, self.bad_step, self.bad_step.clamp(max=step))
 
-    def first_bad_step(self) -> int | None:
-        """Return that step, or None; this waits for the device."""
-        step = int(self.bad_step)
+    def first_bad_step(self, processes: OneProcess) -> int | None:
+        """Return the first such step of any process, or None; this waits for the device."""
+        step = processes.lowest(int(self.bad_step))
         return None if step == _NO_BAD_STEP else step
 
     def loss(self) -> float:
         """Return the weighted mean loss so far; this waits for the device."""
         return float(self.loss_sum) / max(float(self.weight_sum), 1e-12)
+
+    def totals(self, processes: OneProcess) -> "EpochSums":
+        """Return the sums over all processes, as numbers; this waits for the device."""
+        totals = EpochSums()
+        own = [float(self.loss_sum), float(self.weight_sum), float(self.correct), float(self.count)]
+        totals.loss_sum, totals.weight_sum, correct, count = processes.total(own)
+        totals.correct, totals.count = int(correct), int(count)
+        return totals
 
     def averages(self) -> dict[str, float]:
         """Return the epoch's columns of the history."""

@@ -114,7 +114,7 @@ def test_bfloat16_trains_where_the_processor_has_it_and_is_refused_elsewhere(mon
     monkeypatch.setattr("models.device._lstm_runs_in_bfloat16", lambda device: False)
     with pytest.raises(ConfigError, match=r"training\.precision: bf16 does not work on this CPU"):
         ModelTrainer(toy_model(), toy_config(precision="bf16"))
-    assert not ModelTrainer(toy_model(), toy_config(precision="auto")).bfloat16
+    assert not ModelTrainer(toy_model(), toy_config(precision="auto")).train_step.bfloat16
 
 
 def test_no_progress_bar_where_there_is_no_terminal(capfd):

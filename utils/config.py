@@ -99,6 +99,7 @@ class TrainingConfig:
     early_stopping_patience: int = option(5, low=1)
     early_stopping_min_delta: float = option(0.0, low=0.0)
     precision: str = option("auto", choices=("auto", "fp32", "bf16"))
+    compile: bool = option(False)
     checkpoint_minutes: float = option(10.0, above=0.0)
     seed: int = option(0, low=0, high=2**32 - 1)
 
