@@ -8,7 +8,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,53 +34,92 @@ def summarize(values: Sequence[float], factor: float = 1.0) -> dict[str, float]:
     return {key: round(value * factor, 4) for key, value in figures.items()}
 
 
+def spread(figures: dict[str, float], form: str = ",.0f") -> str:
+    """Write what `summarize` returned: 1,234 (1,200–1,300)."""
+    return f"{figures['median']:{form}} ({figures['min']:{form}}–{figures['max']:{form}})"
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
-    """What a whole process took: wall-clock seconds, peak resident memory in MB, and what it printed."""
+    """What a whole process took: seconds by the clock and of the processor, its peak memory, its output."""
 
     elapsed_s: float
+    cpu_s: float
     peak_mb: float
     stdout: str
 
 
-def run_process(arguments: Sequence[str], *, folder: Path | None = None, threads: int = 0) -> ProcessFigures:
-    """Run `python arguments` to its end, with at most `threads` of them in each library where given.
+def run_process(
+    arguments: Sequence[str | Path],
+    *,
+    python: Path | str = sys.executable,
+    folder: Path | None = None,
+    threads: int = 0,
+    stdin: Path | None = None,
+    ok_codes: Sequence[int] = (0,),
+) -> ProcessFigures:
+    """Run `python arguments` to its end.
 
-    The peak is the operating system's account of the process itself; processes that it starts do not count.
+    With `threads`, it runs on so many cores only (Linux: `sched_setaffinity`, as `taskset` does it) and its
+    numerical libraries are told to use as many threads (`OMP_NUM_THREADS`).
 
     Raises
     ------
     RuntimeError
-        The process failed; the message holds what it wrote to stderr.
+        The process ended with a code that is not among `ok_codes`; the message holds what it wrote to stderr.
     """
+    command = [str(python), *map(str, arguments)]
     environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
-    start_s = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    stdout, stderr = process.communicate()  # small outputs only
-    elapsed_s = time.perf_counter() - start_s
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}:\n{stderr}")
-    return ProcessFigures(elapsed_s, _peak_mb(stdout), stdout)
+    with on_cores(threads), (stdin or Path(os.devnull)).open("rb") as source:
+        start_s, start_cpu_s = time.perf_counter(), _children_cpu_s()
+        done = subprocess.run(
+            command, cwd=folder, env=environment, stdin=source, capture_output=True, text=True, check=False
+        )
+        elapsed_s, cpu_s = time.perf_counter() - start_s, _children_cpu_s() - start_cpu_s
+    if done.returncode not in ok_codes:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+    return ProcessFigures(elapsed_s, cpu_s, _peak_mb(done.stdout), done.stdout)
 
 
-# A child's peak is only known to itself or to whoever waits for it with wait4, which subprocess does not
-# offer: the measured programs print this line last.
+@contextmanager
+def on_cores(count: int) -> Iterator[None]:
+    """Run what is started inside on `count` cores only, if not 0; on other systems than Linux, on all."""
+    if not count or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[-count:])  # the first core serves most interrupts
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _children_cpu_s() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+# A child's own peak is only known to itself: the measured programs print this line last.
 PEAK_LINE = "peak_kilobytes="
 
 
-def print_peak() -> None:
-    """Print this process's peak memory for `run_process` (Linux: in kB; macOS counts bytes)."""
+def peak_kilobytes() -> int:
+    """Return this process's peak memory.
+
+    On Linux not `getrusage`: its peak starts with that of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0])
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{PEAK_LINE}{peak // 1024 if sys.platform == 'darwin' else peak}")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # macOS counts bytes
+
+
+def print_peak() -> None:
+    """Print this process's peak memory for `run_process`."""
+    print(f"{PEAK_LINE}{peak_kilobytes()}")
 
 
 def _peak_mb(stdout: str) -> float:
@@ -100,7 +140,8 @@ def describe_machine() -> dict[str, object]:
 
 def circumstances() -> dict[str, object]:
     """Return what a figure depends on besides the code."""
-    return {"machine": describe_machine(), "versions": versions()}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {"machine": describe_machine(), "versions": versions(), "load_average_at_start": load}
 
 
 def print_circumstances(report: dict) -> None:
@@ -108,6 +149,11 @@ def print_circumstances(report: dict) -> None:
     machine = report["machine"]
     print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")
     print(", ".join(f"{name} {number}" for name, number in report["versions"].items() if number))
+    load = report["load_average_at_start"]
+    if load is not None and load > 0.5:
+        print(
+            f"the machine is not quiet (load average {load:.1f}): ratios are better than figures, rerun later"
+        )
 
 
 def positive(text: str) -> int:
