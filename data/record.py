@@ -37,6 +37,8 @@ class Record(msgspec.Struct, gc=False):
         Why the row has no name, else None.
     malformed
         True for a line that could not be read at all; False where it was read and only the name is missing.
+    fields
+        The whole row as it was, for whoever asked to keep it: a mapping of text, or JSON; else UNSET.
     """
 
     domain: object
@@ -46,6 +48,7 @@ class Record(msgspec.Struct, gc=False):
     position: str
     error: str | None = None
     malformed: bool = False
+    fields: object = msgspec.UNSET
 
 
 class RawRecord(msgspec.Struct, gc=False):

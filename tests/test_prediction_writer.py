@@ -9,21 +9,29 @@ import os
 import pytest
 
 from utils.errors import ConfigError, UserError
-from utils.prediction_writer import Prediction, PredictionWriter, output_format
+from utils.prediction import Prediction, refused
+from utils.prediction_formats import output_format
+from utils.prediction_writer import PredictionWriter, make_encoder
 
 CLASSES = ("benign", "bad")
-GOOD = Prediction("HTTPS://A.com/", "a.com", "bad", 0.75, {"benign": 0.25, "bad": 0.75}, None)
+PROBABILITIES = {"benign": 0.25, "bad": 0.75}
+GOOD = Prediction("HTTPS://A.com/", "a.com", "bad", 0.75, PROBABILITIES, "review", 0.8, 0.9, "model", None)
 ODD = [
-    Prediction("no name", None, None, None, None, "no dot"),
-    Prediction(None, None, None, None, None, "absent"),
-    Prediction(17, None, None, None, None, "a number"),
-    Prediction('quote " comma , line \n ü', None, None, None, None, "dirt"),
+    refused("no name", "no dot"),
+    refused(None, "absent"),
+    refused(17, "a number"),
+    refused('quote " comma , line \n ü', "dirt"),
 ]
 ROWS = [GOOD, *ODD]
 
 
+def writer_to(path, classes=CLASSES, **options):
+    encoder = make_encoder(output_format(path), classes, keep_fields=False, is_stdout=path is None)
+    return PredictionWriter(path, encoder, **options)
+
+
 def write(path, *batches):
-    with PredictionWriter(path, CLASSES) as writer:
+    with writer_to(path) as writer:
         for batch in batches:
             writer.write(batch)
 
@@ -44,6 +52,10 @@ def test_json_reads_back_row_by_row(tmp_path, suffix, batches):
         "label": "bad",
         "probability": 0.75,
         "probabilities": {"benign": 0.25, "bad": 0.75},
+        "decision": "review",
+        "score": 0.8,
+        "threshold": 0.9,
+        "decided_by": "model",
         "error": None,
     }
     assert [row["domain"] for row in rows] == [row.domain for row in ROWS]
@@ -72,27 +84,28 @@ def test_csv_reads_back_row_by_row(tmp_path, batches):
     write(tmp_path / "out.csv", *batches)
     content = (tmp_path / "out.csv").read_bytes().decode()
     rows = list(csv.reader(io.StringIO(content, newline="")))
-    assert rows[0] == ["domain", "normalized", "label", "probability", "p_benign", "p_bad", "error"]
-    assert rows[1] == ["HTTPS://A.com/", "a.com", "bad", "0.75", "0.25", "0.75", ""]
+    header = "domain,normalized,label,probability,p_benign,p_bad,decision,score,threshold,decided_by,error"
+    assert ",".join(rows[0]) == header
+    assert ",".join(rows[1]) == "HTTPS://A.com/,a.com,bad,0.75,0.25,0.75,review,0.8,0.9,model,"
     assert [row[0] for row in rows[2:]] == ["no name", "", "17", 'quote " comma , line \n ü']
-    assert all(row[1:6] == [""] * 5 for row in rows[2:])
+    assert all(row[1:10] == [""] * 9 for row in rows[2:])
     assert content.count("\r\n") == len(ROWS) + 1
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_no_cell_of_a_csv_file_can_be_taken_for_a_formula(tmp_path, start):
     text = f"{start}cmd|' /C calc'!A0"
-    row = Prediction(text, text, text, 0.5, {"benign": 0.5}, text)
-    with PredictionWriter(tmp_path / "out.csv", (text,)) as writer:
+    row = Prediction(text, text, text, 0.5, {"benign": 0.5}, "allow", 0.5, 0.5, text, text)
+    with writer_to(tmp_path / "out.csv", (text,)) as writer:
         writer.write([row])
     content = (tmp_path / "out.csv").read_bytes().decode()
     for cells in csv.reader(io.StringIO(content, newline="")):
         assert not [cell for cell in cells if cell.startswith(start)]
-    assert content.count(f"'{start}cmd") == 4
+    assert content.count(f"'{start}cmd") == 5
 
 
 def test_a_number_is_no_formula(tmp_path):
-    write(tmp_path / "out.csv", [Prediction(-5, None, None, None, None, "x")])
+    write(tmp_path / "out.csv", [refused(-5, "x")])
     assert "\r\n-5," in (tmp_path / "out.csv").read_bytes().decode()
 
 
@@ -103,7 +116,7 @@ def test_a_number_is_no_formula(tmp_path):
 def test_the_file_appears_when_it_is_complete(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     path.write_text("older")
-    with PredictionWriter(path, CLASSES) as writer:
+    with writer_to(path) as writer:
         writer.write([GOOD])
         assert path.read_text() == "older"
         assert b"a.com" in (tmp_path / f"out{suffix}.partial").read_bytes(), "rows are handed on at once"
@@ -115,7 +128,7 @@ def test_the_file_appears_when_it_is_complete(tmp_path, suffix):
 def test_a_failure_keeps_the_rows_so_far_and_the_older_file(tmp_path, error):
     path = tmp_path / "out.json"
     path.write_text("older")
-    with contextlib.suppress(error), PredictionWriter(path, CLASSES) as writer:
+    with contextlib.suppress(error), writer_to(path) as writer:
         writer.write([GOOD, ODD[0]])
         raise error
     assert path.read_text() == "older"
@@ -133,7 +146,7 @@ def test_stdout_gets_json_lines(capfdbinary):
 
 @pytest.mark.parametrize("name", ["out.txt", "out", "out.json.gz", ".json", "out.jsonl.bak"])
 def test_a_name_that_no_format_has_is_refused_before_anything_is_written(tmp_path, name):
-    for refuse in (output_format, lambda path: PredictionWriter(path, CLASSES)):
+    for refuse in (output_format, lambda path: writer_to(path)):
         with pytest.raises(ConfigError, match=r"the name must end in \.json, \.jsonl, \.csv"):
             refuse(tmp_path / name)
     assert os.listdir(tmp_path) == []
@@ -147,7 +160,7 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path):
 def test_a_folder_of_that_name_is_told_before_the_work(tmp_path):
     (tmp_path / "out.json").mkdir()
     with pytest.raises(UserError, match=r"out\.json: cannot be written: Is a directory$"):
-        PredictionWriter(tmp_path / "out.json", CLASSES).__enter__()
+        writer_to(tmp_path / "out.json", CLASSES).__enter__()
     assert os.listdir(tmp_path) == ["out.json"]
 
 

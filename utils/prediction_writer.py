@@ -1,130 +1,34 @@
-"""Predictions to a file or to stdout: JSON array, JSON Lines or CSV, one row an input row.
+"""Predictions to a file or to stdout, one row an input row, and the count of what was answered.
 
-A file appears under its name when it is complete. When a job ends early, the rows so far stay in a file
-with ".partial" added to the name, and the caller says so.
+A file appears under its name when it is complete; see `utils.partial_file` for what is there before.
 """
 
-import csv
-import errno
-import io
 import os
+import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
-import msgspec
-
-from utils.errors import ConfigError, UserError
-
-OUTPUT_FORMATS = {".json": "JSON array", ".jsonl": "JSON Lines", ".csv": "CSV"}
-# A spreadsheet takes a cell that starts with one of these for a formula (OWASP, "CSV injection").
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+from utils.errors import UserError
+from utils.partial_file import PartialFile
+from utils.prediction import Prediction
+from utils.prediction_formats import Csv, Encoder, JsonArray, JsonLines
+from utils.prediction_summary import PredictionSummary
+from utils.prediction_table import Table
 
 
-def output_format(path: Path | None) -> str:
-    """Return which of `OUTPUT_FORMATS` a file name asks for; stdout gets JSON Lines.
-
-    Raises
-    ------
-    ConfigError
-        None of them.
-    """
-    suffix = ".jsonl" if path is None else path.suffix.lower()
-    if suffix not in OUTPUT_FORMATS:
-        raise ConfigError(f"--output {path}: the name must end in {', '.join(OUTPUT_FORMATS)}")
-    return suffix
-
-
-class Prediction(msgspec.Struct):
-    """One row of the output; the fields after `normalized` are null where `error` is not."""
-
-    domain: object  # as given
-    normalized: str | None
-    label: str | None
-    probability: float | None  # of that label
-    probabilities: dict[str, float] | None
-    error: str | None
-
-
-class _Encoder(Protocol):
-    def start(self) -> bytes: ...
-    def rows(self, predictions: Iterable[Prediction]) -> bytes: ...
-    def end(self) -> bytes: ...
-
-
-class _JsonLines:
-    def __init__(self) -> None:
-        self._encode = msgspec.json.Encoder().encode_lines
-
-    def start(self) -> bytes:
-        return b""
-
-    def rows(self, predictions: Iterable[Prediction]) -> bytes:
-        return self._encode(predictions)
-
-    def end(self) -> bytes:
-        return b""
-
-
-class _JsonArray:
-    """The array, one row on each line."""
-
-    def __init__(self) -> None:
-        self._encode = msgspec.json.Encoder().encode
-        self._separator = b"\n"
-
-    def start(self) -> bytes:
-        return b"["
-
-    def rows(self, predictions: Iterable[Prediction]) -> bytes:
-        lines = [self._encode(prediction) for prediction in predictions]
-        if not lines:
-            return b""
-        text = self._separator + b",\n".join(lines)
-        self._separator = b",\n"
-        return text
-
-    def end(self) -> bytes:
-        return b"\n]\n"
-
-
-class _Csv:
-    """RFC 4180 with a header; no cell can be taken for a formula."""
-
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._classes = classes
-
-    def start(self) -> bytes:
-        header = ["domain", "normalized", "label", "probability"]
-        return self._text([[*header, *(f"p_{name}" for name in self._classes), "error"]])
-
-    def rows(self, predictions: Iterable[Prediction]) -> bytes:
-        return self._text(
-            [
-                p.domain,
-                p.normalized,
-                p.label,
-                p.probability,
-                *((p.probabilities or {}).get(name) for name in self._classes),
-                p.error,
-            ]
-            for p in predictions
-        )
-
-    def end(self) -> bytes:
-        return b""
-
-    @staticmethod
-    def _text(rows: Iterable[Sequence[object]]) -> bytes:
-        buffer = io.StringIO(newline="")
-        csv.writer(buffer).writerows(map(_plain_cell, row) for row in rows)
-        return buffer.getvalue().encode("utf-8")
-
-
-def _plain_cell(value: object) -> object:
-    """Put an apostrophe before what a spreadsheet would compute."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+def make_encoder(format: str, classes: Sequence[str], *, keep_fields: bool, is_stdout: bool) -> Encoder:
+    """Return the encoder of one of `OUTPUT_FORMATS`; only a table on stdout may have colours."""
+    match format:
+        case "json":
+            return JsonArray()
+        case "jsonl":
+            return JsonLines()
+        case "csv":
+            return Csv(classes, keep_fields)
+        case "table":
+            return Table(classes, sys.stdout if is_stdout else None)
+    raise ValueError(f"no encoder for the format {format!r}")
 
 
 class PredictionWriter:
@@ -133,60 +37,105 @@ class PredictionWriter:
     Parameters
     ----------
     path
-        The file, whose suffix chooses the format, or None for JSON Lines on stdout.
-    classes
-        Class names, the columns of a CSV file.
+        The file, or None for stdout.
+    encoder
+        What makes bytes of the rows.
+    job
+        What decides the content, for a file that can be resumed; else None.
+    resume
+        Whether to go on with what an interrupted job of the same kind left.
+
+    Attributes
+    ----------
+    summary
+        What was answered so far, earlier jobs included.
+    resumed_rows
+        How many rows an earlier job has written: those are not to be written again.
+    partial
+        The file's name meanwhile; None where what is written is there at once.
 
     Raises
     ------
-    ConfigError
-        The suffix is none of `OUTPUT_FORMATS`.
     UserError
-        The file cannot be written: no such folder, read-only, disk full.
+        The file cannot be written: no such folder, read-only, disk full, written by another job, or, to
+        resume, begun by another kind of job.
     """
 
-    def __init__(self, path: Path | None, classes: Sequence[str]) -> None:
-        suffix = output_format(path)
+    def __init__(
+        self,
+        path: Path | None,
+        encoder: Encoder,
+        job: Mapping[str, object] | None = None,
+        resume: bool = False,
+    ) -> None:
         self.path = path
-        self.partial = None if path is None else path.with_name(f"{path.name}.partial")
-        self._encoder: _Encoder = {".json": _JsonArray, ".jsonl": _JsonLines}.get(
-            suffix, lambda: _Csv(classes)
-        )()
-        self._file: BinaryIO | None = None
+        self.summary = PredictionSummary()
+        self.resumed_rows = 0
+        self._encoder = encoder
+        self._resume = resume
+        # A device or a named pipe takes what it is given, under its own name.
+        self._direct = path is None or (
+            path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()
+        )
+        self._output = None if self._direct else PartialFile(path, job)
+        self._stream = None
+
+    @property
+    def partial(self) -> Path | None:
+        return None if self._output is None else self._output.partial
 
     def __enter__(self) -> "PredictionWriter":
-        if self.path is not None and self.path.is_dir():
-            raise UserError(f"{self.path}: cannot be written: {os.strerror(errno.EISDIR)}")
-        try:
-            self._file = sys.stdout.buffer if self.partial is None else self.partial.open("wb")
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
-        self._write(self._encoder.start())
+        if self._direct:
+            self._open_stream()
+            notes = None
+        else:
+            notes = self._output.open(resume=self._resume)
+        if notes is None:
+            self._write(self._encoder.start(), self._notes(self.summary))
+        else:
+            self.summary = PredictionSummary.from_dict(notes["summary"])
+            self._encoder.go_on(notes["encoder"])
+            self.resumed_rows = self.summary.rows
         return self
 
-    def write(self, predictions: Iterable[Prediction]) -> None:
+    def write(self, predictions: Sequence[Prediction]) -> None:
         """Add rows, and hand them to the operating system."""
-        self._write(self._encoder.rows(predictions))
+        data = self._encoder.rows(predictions)
+        summary = self.summary.with_rows(predictions)
+        self._write(data, self._notes(summary))
+        self.summary = summary
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if self.partial is None:
-            self._write(self._encoder.end())
+        if self._output is None:
+            if kind is None or not issubclass(kind, UserError | BrokenPipeError):
+                self._write(self._encoder.end(), None)
+            if self._stream is not None and self.path is not None:
+                self._stream.close()
+        elif kind is None:
+            self._output.complete(self._encoder.end())
+        else:
+            self._output.abandon(self._encoder.end())
+
+    def _notes(self, summary: PredictionSummary) -> dict[str, object]:
+        return {"summary": summary.to_dict(), "encoder": self._encoder.state()}
+
+    def _open_stream(self) -> None:
+        try:
+            self._stream = sys.stdout.buffer if self.path is None else self.path.open("wb", buffering=0)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def _write(self, data: bytes, notes: Mapping[str, object] | None) -> None:
+        if self._output is not None:
+            self._output.write(data, notes)
             return
         try:
-            with self._file:
-                self._write(self._encoder.end())
-                os.fsync(self._file.fileno())
-            if kind is None:
-                os.replace(self.partial, self.path)
-        except OSError as failure:  # closing flushes once more: on a full disk it fails like the write before
-            raise UserError(f"{self.path}: cannot be written: {failure.strerror}") from None
-
-    def _write(self, data: bytes) -> None:
-        try:
-            self._file.write(data)
-            self._file.flush()
+            self._stream.write(data)
+            self._stream.flush()
         except BrokenPipeError:
             raise  # whoever read our output has had enough: the script ends quietly
         except OSError as error:
-            where = "stdout" if self.path is None else self.partial
-            raise UserError(f"{where}: cannot be written: {error.strerror}") from None
+            where = "stdout" if self.path is None else self.path
+            raise UserError(
+                f"{where}: cannot be written: {error.strerror or os.strerror(error.errno)}"
+            ) from None

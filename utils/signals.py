@@ -18,11 +18,11 @@ class Stoppable(Protocol):
 
 
 @contextmanager
-def stop_on_signal(job: Stoppable) -> Iterator[None]:
+def stop_on_signal(job: Stoppable, *, once_more_ends: bool = True) -> Iterator[None]:
     """While the block runs, let the first SIGINT or SIGTERM set `job.stop_requested`.
 
-    After it the signal does again what it did before, so a second one ends the process at once. Outside the
-    main thread, where Python allows no handlers, nothing is changed.
+    After it the signal does again what it did before, so a second one ends the process at once; or nothing,
+    without `once_more_ends`. Outside the main thread, where Python allows no handlers, nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -31,11 +31,10 @@ def stop_on_signal(job: Stoppable) -> Iterator[None]:
 
     def ask(number: int, _frame: object) -> None:
         job.stop_requested, job.stop_signal = True, number
-        logger.warning(
-            "%s: finishing this step and saving; once more ends at once", signal.Signals(number).name
-        )
+        what_next = "; once more ends at once" if once_more_ends else ""
+        logger.warning("%s: finishing this step and saving%s", signal.Signals(number).name, what_next)
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, handler if once_more_ends else signal.SIG_IGN)
 
     for number in before:
         signal.signal(number, ask)
@@ -44,3 +43,27 @@ def stop_on_signal(job: Stoppable) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, for code that can be interrupted anywhere."""
+
+
+@contextmanager
+def termination_interrupts() -> Iterator[None]:
+    """While the block runs, let SIGTERM end it as Ctrl-C does, by `Terminated`.
+
+    Outside the main thread, where Python allows no handlers, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def raise_it(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, raise_it)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

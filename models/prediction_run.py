@@ -1,0 +1,160 @@
+"""One prediction job: from an input to an output, with progress, a summary, and a way to go on."""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from data.byte_source import STDIN
+from data.data_loader import Record, read_records
+from data.fingerprint import fingerprint
+from data.progress_bars import ProgressBars
+from models.answering import Answerer
+from utils.errors import ConfigError, DataError, UserError
+from utils.prediction_writer import PredictionWriter, make_encoder
+from utils.row_batches import file_batches, live_batches
+from utils.versions import versions
+
+ROWS_AT_ONCE = 16_384  # enough to sort by length; a few megabytes
+LIVE_ROWS_AT_ONCE = 256  # with --line-buffered: one forward pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionJob:
+    """What is read and written; a stream where the input is no regular file.
+
+    Attributes
+    ----------
+    source
+        The input file, `STDIN` for standard input.
+    input_format, column, keep_fields
+        See `read_records`.
+    output
+        The file, None for stdout.
+    output_format
+        One of `OUTPUT_FORMATS`.
+    line_buffered
+        Whether each row is answered as it comes, at the cost of speed.
+    resume
+        Whether to go on with what an interrupted job left.
+    decisive
+        What else decides the output, by name, as JSON can hold it: a resumed job must have the same.
+    """
+
+    source: Path
+    input_format: str
+    column: str | None
+    keep_fields: bool = False
+    output: Path | None
+    output_format: str
+    line_buffered: bool
+    resume: bool
+    decisive: Mapping[str, object]
+
+    def check(self) -> None:
+        """Raise what the user has to mend before a model is loaded."""
+        if self.source != STDIN and (self.source.is_dir() or not self.source.exists()):
+            raise DataError(self.source, "is a folder" if self.source.exists() else "no such file")
+        if self.keep_fields and self.output_format == "table":
+            raise ConfigError("--keep-fields goes with JSON or CSV output: a table has no room for them")
+        if self.resume and (self.output is None or not self.can_resume):
+            raise ConfigError("--resume needs an --output, an --input that is a file, and no --line-buffered")
+        files = [path for path in (self.source, self.output) if path is not None and path.is_file()]
+        if len(files) == 2 and files[0].samefile(files[1]):
+            raise ConfigError(f"--output {self.output} is the input")
+
+    @property
+    def can_resume(self) -> bool:
+        """Tell whether the same rows come in the same batches again."""
+        return self.source.is_file() and not self.line_buffered
+
+    def identity(self) -> dict[str, object] | None:
+        """Return what decides every byte of the output; None where the job cannot be resumed."""
+        if not self.can_resume or self.output is None:
+            return None
+        settings = [self.input_format, self.column, self.keep_fields, self.output_format, ROWS_AT_ONCE]
+        return {
+            "input": fingerprint(self.source),
+            "reading": settings,
+            **self.decisive,
+            "release": versions(),
+        }
+
+
+def run_job(job: PredictionJob, answerer: Answerer, tell: Callable[[str], None]) -> None:
+    """Answer every row of the input.
+
+    Parameters
+    ----------
+    tell
+        Called with each line for people.
+
+    Raises
+    ------
+    UserError
+        The input cannot be read, or the output cannot be written. The rows before it are kept.
+    """
+    encoder = make_encoder(
+        job.output_format,
+        answerer.classifier.classes,
+        keep_fields=job.keep_fields,
+        is_stdout=job.output is None,
+    )
+    writer = PredictionWriter(job.output, encoder, job.identity(), job.resume)
+    started = time.monotonic()
+    try:
+        with _progress(job) as bars, writer:
+            if job.resume:
+                tell(_where_it_goes_on(writer.resumed_rows))
+            for batch in _batches(job, bars, writer):
+                writer.write(answerer.answer(batch))
+    except (UserError, KeyboardInterrupt):
+        if writer.partial is not None and writer.partial.exists():
+            how = "; --resume goes on with them" if job.can_resume else ""
+            tell(f"the first {writer.summary.rows:,} rows are in {writer.partial}{how}")
+        raise
+    summary = writer.summary
+    for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows):
+        tell(line)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, which tells one checkpoint from another."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -> Iterator[list[Record]]:
+    """Yield the records that are still to be answered, in batches."""
+    report = bars.reporter(0)
+    consumed = 0
+
+    def note(size: int) -> None:
+        nonlocal consumed
+        consumed += size
+        report(consumed, writer.summary.rows)
+
+    records = read_records(
+        job.source,
+        format=job.input_format,
+        column=job.column,
+        progress=note if job.source.is_file() else None,
+    )
+    records = islice(records, writer.resumed_rows, None)
+    if job.can_resume:
+        return file_batches(records, ROWS_AT_ONCE)
+    return live_batches(records, LIVE_ROWS_AT_ONCE if job.line_buffered else ROWS_AT_ONCE)
+
+
+def _progress(job: PredictionJob) -> ProgressBars:
+    """Return the progress bar: on a terminal only, and not where results go to the terminal, too."""
+    show = None if job.source.is_file() and not (job.output is None and sys.stdout.isatty()) else False
+    size = job.source.stat().st_size if job.source.is_file() else 0
+    return ProgressBars([job.source.name], [size], show)
+
+
+def _where_it_goes_on(rows: int) -> str:
+    return f"goes on after {rows:,} rows" if rows else "nothing to go on with: begins at the first row"

@@ -1,0 +1,53 @@
+"""One row of prediction output: what every output format and the prompt show."""
+
+import msgspec
+
+
+class Prediction(msgspec.Struct, gc=False):
+    """The answer to one input row; the fields between `domain` and `error` are null where `error` is not.
+
+    Attributes
+    ----------
+    domain
+        The name as given.
+    normalized
+        The name that the model saw.
+    label, probability
+        The most probable class, and how probable it is.
+    probabilities
+        Class → probability, under the class shares that the user assumes.
+    decision
+        "allow", "review" or "block"; null where the checkpoint has no threshold to decide by.
+    score
+        1 − P(benign) under the checkpoint's own class shares: what thresholds refer to.
+    threshold
+        The score to block from; null where the checkpoint has none.
+    decided_by
+        "model", or "FILE:LINE" of the list that decided.
+    error
+        Why the row holds no domain name: a reason, a colon, a sentence.
+    fields
+        The input record as it was, where that is asked for; else the key is left out.
+    """
+
+    domain: object
+    normalized: str | None
+    label: str | None
+    probability: float | None
+    probabilities: dict[str, float] | None
+    decision: str | None
+    score: float | None
+    threshold: float | None
+    decided_by: str | None
+    error: str | None
+    fields: object = msgspec.UNSET
+
+    @property
+    def reason(self) -> str | None:
+        """Return the key of the error, one of `data.rejection.REASONS` or "missing_name" or "malformed"."""
+        return None if self.error is None else self.error.partition(":")[0]
+
+
+def refused(domain: object, error: str, fields: object = msgspec.UNSET) -> Prediction:
+    """Return the answer to a row that holds no domain name."""
+    return Prediction(domain, None, None, None, None, None, None, None, None, error, fields)

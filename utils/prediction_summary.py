@@ -1,0 +1,89 @@
+"""What a prediction job answered: rows, errors by reason, counts by class and by decision."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from utils.prediction import Prediction
+
+
+class PredictionSummary:
+    """Counts of the rows that were written.
+
+    Attributes
+    ----------
+    rows
+        All of them.
+    labels, decisions, reasons
+        How many have which class, which decision, and which reason for an error.
+    listed
+        How many a list decided.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.listed = 0
+        self.labels: Counter[str] = Counter()
+        self.decisions: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def with_rows(self, predictions: Sequence[Prediction]) -> "PredictionSummary":
+        """Return a summary of these rows and further ones."""
+        summary = PredictionSummary()
+        summary.rows = self.rows + len(predictions)
+        summary.listed = self.listed + sum(p.decided_by not in (None, "model") for p in predictions)
+        for name, found in {
+            "labels": (p.label for p in predictions if p.label is not None),
+            "decisions": (p.decision for p in predictions if p.decision is not None),
+            "reasons": (p.reason for p in predictions if p.error is not None),
+        }.items():
+            counter = getattr(self, name).copy()
+            counter.update(found)
+            setattr(summary, name, counter)
+        return summary
+
+    def lines(self, elapsed_s: float, new_rows: int) -> list[str]:
+        """Return the summary for people.
+
+        Parameters
+        ----------
+        elapsed_s
+            How long this job took.
+        new_rows
+            How many rows it has written itself.
+        """
+        errors = self.reasons.total()
+        lines = [f"{self.rows:,} rows, {errors:,} without an answer{_in_brackets(self.reasons)}"]
+        if self.labels:
+            lines.append(f"classes: {_counts(self.labels)}")
+        if self.decisions:
+            by_list = f" ({self.listed:,} by a list)" if self.listed else ""
+            lines.append(f"decisions: {_counts(self.decisions)}{by_list}")
+        lines.append(f"{new_rows / max(elapsed_s, 1e-9):,.0f} rows/s, {elapsed_s:,.1f} s")
+        return lines
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the counts as JSON can hold them."""
+        return {
+            "rows": self.rows,
+            "listed": self.listed,
+            "labels": dict(self.labels),
+            "decisions": dict(self.decisions),
+            "reasons": dict(self.reasons),
+        }
+
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, object]) -> "PredictionSummary":
+        """Return the summary that `to_dict` was asked for."""
+        summary = cls()
+        summary.rows, summary.listed = counts["rows"], counts["listed"]
+        for name in ("labels", "decisions", "reasons"):
+            getattr(summary, name).update(counts[name])
+        return summary
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counter.most_common())
+
+
+def _in_brackets(counter: Counter[str]) -> str:
+    return f" ({_counts(counter)})" if counter else ""
