@@ -5,17 +5,26 @@ python train.py --config config.yaml                            the Zenodo files
 python train.py --config config.yaml --set data.root=/data --set training.epochs=20
 python train.py --config config.yaml --dry-run                  check configuration and data, one step
 python train.py --resume auto                                   the run that was interrupted last
+torchrun --nproc-per-node=2 train.py --config config.yaml       several processes: docs/SCALING.md
 """
 
 import argparse
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from utils.config import Config, load_config
 from utils.errors import EXIT_DONE, ConfigError, run_script
-from utils.run_folder import RunFolder, interrupted_run, run_of
+from utils.processes import Launch, OneProcess, launched
+from utils.run_folder import RunFolder, interrupted_run, run_of, run_of_job
+
+if TYPE_CHECKING:
+    from models.training_run import TrainingRun
 
 logger = logging.getLogger("train")
 
@@ -63,58 +72,100 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask for."""
-    if options.dry_run:
-        dry_run(load_config(options.config, options.set), options.device)
-    elif options.resume:
-        print(resume(options).path)
-    else:
-        print(start(load_config(options.config, options.set), options.device).path)
+    if options.resume and options.set:
+        raise ConfigError("--set goes with --config: a resumed run keeps its configuration")
+    with _processes(options.device) as processes:
+        start = processes.on_first(lambda: prepare(options, processes.launch))
+        device_name = str(processes.device or options.device)
+        if options.dry_run:
+            dry_run(start.config, device_name, processes)
+            return EXIT_DONE
+        training, folder = begin(start, device_name, processes)
+        training.fit(folder, start.trainer_state)
+    if processes.is_first:  # the others have nothing left to do
+        training.calibrate(folder)
+        training.report(folder)
+        print(folder.path)
     return EXIT_DONE
+
+
+@contextmanager
+def _processes(device_name: str) -> Iterator[OneProcess]:
+    """Join the other processes where torchrun has started this one."""
+    launch = launched()
+    if launch is None:
+        yield OneProcess()
+        return
+    from models.distributed import joined
+
+    if launch.rank:
+        logging.getLogger().setLevel(logging.ERROR)  # one process tells how it goes
+    with joined(launch, device_name) as processes:
+        yield processes
 
 
 # Torch takes two seconds to import, and a usage error must not wait for it: hence the imports in functions.
 
 
-def start(config: Config, device_name: str) -> RunFolder:
-    """Begin a new run."""
-    from models.training_run import TrainingRun
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a training starts from: for a run to go on with, its folder and the trainer's state."""
 
-    run = TrainingRun(config, device_name)
-    folder = RunFolder.create(Path(config.output.directory), config.output.name, datetime.now())
-    folder.write_config(config)
-    folder.write_json("manifest.json", run.facts)
-    logger.info("run folder %s", folder.path)
-    run.fit(folder, None)
-    run.report(folder)
-    return folder
+    config: Config
+    folder: RunFolder | None = None
+    trainer_state: dict[str, Any] | None = None
 
 
-def resume(options: argparse.Namespace) -> RunFolder:
-    """Go on with an interrupted run, in its own folder and with its own configuration."""
-    if options.set:
-        raise ConfigError("--set goes with --config: a resumed run keeps its configuration")
-    folder = interrupted_run(Path("runs")) if options.resume == "auto" else run_of(Path(options.resume))
+def prepare(options: argparse.Namespace, launch: Launch | None) -> Start:
+    """Find out whether a run is begun or gone on with, and read its configuration."""
+    if options.resume == "auto":
+        folder = interrupted_run(Path("runs"))
+    elif options.resume:
+        folder = run_of(Path(options.resume))
+    else:
+        config = load_config(options.config, options.set)
+        job = None if options.dry_run else launch
+        folder = job and run_of_job(Path(config.output.directory), job, config)
+        if folder is None:
+            return Start(config)
     from models.checkpoint import load_checkpoint
-    from models.training_run import TrainingRun
 
     checkpoint = load_checkpoint(folder.last)
     if checkpoint.trainer_state is None:
         raise ConfigError(f"{folder.last}: holds no training to go on with")
     logger.info("going on with %s", folder.path)
     folder.remove_leftovers()
-    run = TrainingRun(checkpoint.config, options.device)
-    run.require_same_data(folder)
-    run.fit(folder, checkpoint.trainer_state)
-    run.report(folder)
-    return folder
+    return Start(checkpoint.config, folder, dict(checkpoint.trainer_state))
 
 
-def dry_run(config: Config, device_name: str) -> None:
+def begin(start: Start, device_name: str, processes: OneProcess) -> tuple["TrainingRun", RunFolder]:
+    """Read the data, and make the folder of a new run or check the one to go on with."""
+    from models.training_run import TrainingRun
+
+    training = TrainingRun(start.config, device_name, processes=processes)
+
+    def prepare_folder() -> RunFolder:
+        if start.folder is not None:
+            training.require_same_data(start.folder)
+            return start.folder
+        output = start.config.output
+        folder = RunFolder.create(Path(output.directory), output.name, datetime.now())
+        folder.write_config(start.config)
+        folder.write_json("manifest.json", training.facts)
+        logger.info("run folder %s", folder.path)
+        return folder
+
+    return training, processes.on_first(prepare_folder)
+
+
+def dry_run(config: Config, device_name: str, processes: OneProcess) -> None:
     """Show what would be trained, and run one step of training and of validation."""
     from models.training_run import TrainingRun
 
-    run = TrainingRun(config, device_name, limit=DRY_RUN_RECORDS)
+    run = TrainingRun(config, device_name, limit=DRY_RUN_RECORDS, processes=processes)
     history = run.one_step()
+    if not processes.is_first:
+        return
     print(f"data (at most {DRY_RUN_RECORDS:,} records of each file):")
     for name, counts in run.data.counts().items():
         print(f"  {name:<11}" + "".join(f"{count:>9,} {label}" for label, count in counts.items()))

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -29,7 +29,9 @@ T = TypeVar("T")
 
 # Longer than any step, save or validation; what may take longer, reading files, waits without a limit.
 TIMEOUT = timedelta(minutes=30)
-PATIENCE_S = 1.0  # for word from a process that ended, before it is taken for killed
+PATIENCE_S = (
+    1.0  # for word from a process that ended before it is taken for killed; and to let it have its say
+)
 POLL_S = 0.1
 _BROKEN = re.compile(r"gloo|nccl|connection (?:closed|reset|refused)|broken pipe|socket", re.IGNORECASE)
 
@@ -114,7 +116,7 @@ class ProcessGroup(OneProcess):
         """Wait until another process has written `key`, however long; end when any process has failed."""
         while not self._store.check([key]):
             if self._store.check(["failure"]):
-                raise SystemExit(self._failure_of_another())
+                self._end_silently(self._failure_of_another())
             time.sleep(POLL_S)
 
     # ------------------------------------------------------------------ failures
@@ -140,7 +142,7 @@ class ProcessGroup(OneProcess):
                 return None
             time.sleep(POLL_S)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> NoReturn:
         """Raise what this process ends with: its own error, or silence where another has told the user."""
         if isinstance(error, RuntimeError) and _BROKEN.search(str(error)):
             code = self._failure_of_another(PATIENCE_S)
@@ -149,14 +151,19 @@ class ProcessGroup(OneProcess):
                 "torchrun --max-restarts=N goes on by itself, python train.py --resume RUN by hand"
             )
             if code is not None or not self.claim_failure(EXIT_FAILED):
-                raise SystemExit(code or EXIT_FAILED) from None
+                self._end_silently(code)
             raise error
         code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_FAILED
         code = getattr(error, "exit_code", code)
         is_first = self.claim_failure(code)
         if isinstance(error, UserError | KeyboardInterrupt) and not is_first:
-            raise SystemExit(code)
+            self._end_silently(code)
         raise error
+
+    def _end_silently(self, exit_code: int | None) -> NoReturn:
+        """End this process after the one that failed: torchrun ends all as soon as one has ended."""
+        time.sleep(PATIENCE_S)
+        raise SystemExit(exit_code or EXIT_FAILED) from None
 
 
 @contextmanager

@@ -203,7 +203,7 @@ class ModelTrainer:
         improved = self.best.update(values[self.best.metric], self.epoch, self.model)
         if self.on_epoch_end is not None and self.processes.is_first:
             self.on_epoch_end(EpochResult(self.epoch, values, improved, elapsed_s, num_names / elapsed_s))
-        self._save()
+        self.save()
         wish = self.processes.agree(self._wish())
         if wish >= STOP:
             raise TrainingStopped(f"stopped after epoch {self.epoch}", wish - STOP or None)
@@ -259,13 +259,14 @@ class ModelTrainer:
     def _save_or_stop(self, wish: int) -> None:
         """Hand the state out in mid-epoch; raise when a stop was asked for."""
         self._raise_if_not_finite()
-        self._save()
+        self.save()
         if wish >= STOP:
             raise TrainingStopped(
                 f"stopped in epoch {self.epoch + 1} after step {self.step}", wish - STOP or None
             )
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Hand the state to `on_checkpoint`; every process has to call it."""
         state = self.state_dict()
         if self.on_checkpoint is not None and self.processes.is_first:
             self.on_checkpoint(state)

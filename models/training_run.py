@@ -3,8 +3,10 @@
 The only module of this folder that knows all the others: data, trainer, calibration, evaluation, files.
 """
 
+import hashlib
 import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from data.feature_engineering import encode_domains
-from data.preprocessor import class_weights, load_parts
+from data.preprocessor import PreparedData, class_weights, load_parts
 from data.rejection import DROP_REASONS
 from models.allocator import keep_freed_memory
 from models.architectures import build_model
@@ -29,8 +31,9 @@ from models.scoring import score_names
 from models.training_log import TrainingLog
 from utils.calibration import fit_temperature
 from utils.config import Config
-from utils.errors import ConfigError
+from utils.errors import ConfigError, DataError
 from utils.evaluation import thresholds_at_fpr, validation_metrics
+from utils.processes import OneProcess
 from utils.report_files import write_report
 from utils.run_folder import RunFolder
 from utils.run_report import Judge
@@ -43,15 +46,25 @@ logger = logging.getLogger(__name__)
 class TrainingRun:
     """The parts of the data, the model, and the steps from one to the other.
 
-    With `limit`, only so many records of each file are read.
+    With `limit`, only so many records of each file are read. `processes` are those that train together: all
+    of them have the data and call `fit`, the first one alone calls what comes after.
     """
 
-    def __init__(self, config: Config, device_name: str, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        device_name: str,
+        limit: int | None = None,
+        processes: OneProcess | None = None,
+    ) -> None:
         self.config = config
+        self.processes = processes or OneProcess()
         self.device, reason = resolve_device(device_name)
         keep_freed_memory()
         logger.info("device %s (%s)", self.device, reason)
-        self.data = load_parts(config.data, limit=limit)
+        if self.processes.size > 1:
+            logger.info("one of %d processes", self.processes.size)
+        self.data = self._load_parts(limit)
         self.classes = config.data.classes
         self.benign_index = self.classes.index(config.evaluation.benign_class)
         for name, part in self.data.parts.items():
@@ -63,12 +76,36 @@ class TrainingRun:
         self.facts = self._facts()
         logger.info("model with %s weights", f"{sum(p.numel() for p in self.model.parameters()):,}")
 
+    def _load_parts(self, limit: int | None) -> PreparedData:
+        """Give every process the data; with a cache, only one process of each machine reads the files.
+
+        Raises
+        ------
+        DataError
+            The processes, on machines with files of their own, do not have the same names.
+        """
+        config = self.config.data
+        if config.cache_dir is None or limit is not None:
+            data = load_parts(config, limit=limit)
+        else:
+            data = self.processes.machine_by_machine(lambda: load_parts(config))
+        digest = hashlib.sha256()
+        for name in ("train", "validation"):
+            digest.update(data.parts[name].hashes.tobytes() + data.parts[name].labels.tobytes())
+        digests = self.processes.collect(digest.digest())
+        for rank, other in enumerate(digests):
+            if other != digests[0]:
+                raise DataError(config.root, f"process {rank} found other names here than process 0")
+        return data
+
     def _facts(self) -> dict[str, Any]:
         """Return what this run is made of: the manifest."""
         return {
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": sys.argv,
             "device": str(self.device),
+            "processes": self.processes.size,
+            "job": self.processes.launch and self.processes.launch.job,
             "versions": versions(),
             "seeds": {"data": self.config.data.seed, "training": self.config.training.seed},
             "classes": list(self.classes),
@@ -101,6 +138,7 @@ class TrainingRun:
             replace(self.config, training=training),
             self.device,
             metrics=self._detection_metrics,
+            processes=self.processes,
         )
         batches = []
         for name in ("train", "validation"):  # rows are in the order of the files: draw some of every class
@@ -111,43 +149,60 @@ class TrainingRun:
         return trainer.train(*batches, class_weights=weights)
 
     def fit(self, folder: RunFolder, trainer_state: dict[str, Any] | None) -> None:
-        """Train, calibrate on validation, and write `best.pt`."""
+        """Train, in all processes; `last.pt` holds the state of it. The first one writes."""
         train, validation = self.data.parts["train"], self.data.parts["validation"]
-        weights = class_weights(train.labels, self.classes, self.config.training.class_weights)
+        self.weights = class_weights(train.labels, self.classes, self.config.training.class_weights)
         epochs_before = None if trainer_state is None else trainer_state["epoch"]
-        with TrainingLog(
-            folder.metrics, self._tensorboard(folder), self.config.training.epochs, epochs_before
-        ) as log:
-            log.add_text("config", (folder.path / "config.yaml").read_text(encoding="utf-8"))
+        with self._log(folder, epochs_before) as log:
             trainer = ModelTrainer(
                 self.model,
                 self.config,
                 self.device,
                 metrics=self._detection_metrics,
-                on_epoch_end=log.epoch_ended,
+                on_epoch_end=log and log.epoch_ended,
                 on_checkpoint=lambda state: save_checkpoint(
                     folder.last, self._checkpoint(state["history"], state)
                 ),
+                processes=self.processes,
             )
             if trainer_state is not None:
                 trainer.load_state_dict(trainer_state)
             else:  # from now on there is something to go on with, whenever the process ends
-                trainer.on_checkpoint(trainer.state_dict())
-            codes_val = self.codes("validation")
-            with stop_on_signal(trainer):
+                trainer.save()
+            # torchrun passes on a signal that the process may have got already, from SLURM or a terminal
+            with stop_on_signal(trainer, once_more_ends=self.processes.launch is None):
                 try:
                     self.history = trainer.train(
-                        self.codes("train"), train.labels, codes_val, validation.labels, class_weights=weights
+                        self.codes("train"),
+                        train.labels,
+                        self.codes("validation"),
+                        validation.labels,
+                        class_weights=self.weights,
                     )
                 except TrainingStopped as stop:
                     stop.add_note(f"go on with: python train.py --resume {folder.path}")
                     raise
+
+    def _log(
+        self, folder: RunFolder, epochs_before: int | None
+    ) -> AbstractContextManager[TrainingLog | None]:
+        """Return the log of the training; None in all processes but the first."""
+        if not self.processes.is_first:
+            return nullcontext()
+        epochs = self.config.training.epochs
+        log = TrainingLog(folder.metrics, self._tensorboard(folder), epochs, epochs_before)
+        log.add_text("config", (folder.path / "config.yaml").read_text(encoding="utf-8"))
+        return log
+
+    def calibrate(self, folder: RunFolder) -> None:
+        """Let probabilities mean what they say, and write `best.pt`."""
         # A weighted loss shifts the logits by log(weight): taken off, probabilities refer to the data's own
         # class shares, which the checkpoint states as its prior.
-        self.model.shift_logits(-np.log(weights))
+        self.model.shift_logits(-np.log(self.weights))
         self.checkpoint = self._checkpoint(self.history)
-        logits = predict_logits(self.model, codes_val, self.config.training.batch_size, self.device)
-        self._calibrate(logits, validation.labels)
+        batch_size = self.config.training.batch_size
+        logits = predict_logits(self.model, self.codes("validation"), batch_size, self.device)
+        self._choose_thresholds(logits, self.data.parts["validation"].labels)
         save_checkpoint(folder.best, self.checkpoint)
         folder.write_json("history.json", self.history)
 
@@ -155,7 +210,7 @@ class TrainingRun:
         """Judge an epoch on validation."""
         return validation_metrics(labels, probabilities_from_logits(logits), self.benign_index)
 
-    def _calibrate(self, logits: Tensor, labels: np.ndarray) -> None:
+    def _choose_thresholds(self, logits: Tensor, labels: np.ndarray) -> None:
         """Choose temperature and thresholds on validation and put them into the checkpoint."""
         checkpoint, benign = self.checkpoint, self.config.evaluation.benign_class
         if self.config.evaluation.calibrate:

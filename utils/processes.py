@@ -84,6 +84,7 @@ class OneProcess:
     rank = 0
     size = 1
     launch: Launch | None = None
+    device: Any = None  # that it has to take, where it shares a machine
 
     @property
     def is_first(self) -> bool:

@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
-from utils.config import Config
+from utils.config import Config, load_config
 from utils.errors import UserError
 from utils.files import write_text
+from utils.processes import Launch
 
 LATEST = "latest"
 BEST = "best.pt"
@@ -149,6 +150,26 @@ def interrupted_run(directory: Path) -> RunFolder:
     if not runs:
         raise UserError(f"{directory}: no interrupted run to go on with")
     return RunFolder(max(runs, key=lambda path: (path / LAST).stat().st_mtime_ns))
+
+
+def run_of_job(directory: Path, launch: Launch, config: Config) -> RunFolder | None:
+    """Return the unfinished run that a torchrun job began before it was started again, or None.
+
+    A job is known by its id; where it has none, only a restart by the same torchrun counts.
+    """
+    if not (launch.has_id or launch.restarts):
+        return None
+    for last in sorted(Path(directory).glob(f"*/{LAST}"), reverse=True):
+        run = RunFolder(last.parent)
+        with contextlib.suppress(UserError):
+            if (
+                run.path.name != LATEST
+                and not (run.path / REPORT).exists()
+                and run.read_json("manifest.json").get("job") == launch.job
+                and load_config(run.path / "config.yaml") == config
+            ):
+                return run
+    return None
 
 
 def run_of(path: Path) -> RunFolder:
