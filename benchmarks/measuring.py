@@ -151,9 +151,7 @@ def print_circumstances(report: dict) -> None:
     print(", ".join(f"{name} {number}" for name, number in report["versions"].items() if number))
     load = report["load_average_at_start"]
     if load is not None and load > 0.5:
-        print(
-            f"the machine is not quiet (load average {load:.1f}): ratios are better than figures, rerun later"
-        )
+        print(f"the machine is not quiet: load average {load:.1f}")
 
 
 def positive(text: str) -> int:
