@@ -5,6 +5,7 @@ parser forgets which rules are from the private section (hosting platforms) and 
 Rules: https://github.com/publicsuffix/list/wiki/Format.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -83,9 +84,56 @@ def suffix_rules() -> SuffixRules:
     OSError
         When the package's data file is missing.
     """
+    return parse_rules(_lines_of_list())
+
+
+def private_suffix_rule(suffix: str) -> tuple[str, str]:
+    """Return the rule behind a public suffix of the private section, and who runs it.
+
+    Parameters
+    ----------
+    suffix
+        From `public_suffix`, where that said that it is private.
+
+    Returns
+    -------
+    rule, operator
+        `suffix` itself, or with `*.` before it or in place of its first label; the operator as the list's
+        comments have it.
+
+    Raises
+    ------
+    KeyError
+        It is no suffix of the private section.
+    """
+    operators = suffix_operators()
+    for rule in (suffix, f"*.{suffix}", f"*.{suffix.partition('.')[2]}"):
+        if rule in operators:
+            return rule, operators[rule]
+    raise KeyError(suffix)
+
+
+@cache
+def suffix_operators() -> dict[str, str]:
+    """Return rule → operator for the private section: the first comment line above a group of rules."""
+    lines = _lines_of_list()
+    start = next(i for i, line in enumerate(lines) if "===BEGIN PRIVATE DOMAINS===" in line) + 1
+    operators: dict[str, str] = {}
+    operator, in_group = "", False
+    for line in lines[start:]:
+        if line.startswith("//") and not in_group:
+            operator = re.split(r"\s*:\s+(?=https?://)", line[2:].strip())[0]
+        elif line and not line.startswith("//"):
+            rule = line.split(maxsplit=1)[0].lower()
+            operators[".".join(map(_to_a_label, rule.split(".")))] = operator
+        in_group = bool(line)
+    return operators
+
+
+def _lines_of_list() -> list[str]:
     from publicsuffixlist import PSLFILE
 
-    return parse_rules(Path(PSLFILE).read_text(encoding="utf-8").splitlines())
+    return Path(PSLFILE).read_text(encoding="utf-8").splitlines()
 
 
 def parse_rules(lines: Iterable[str]) -> SuffixRules:

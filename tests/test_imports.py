@@ -30,9 +30,17 @@ OWNERS = {
     "msgspec": r"data\..*|utils\.prediction(_formats)?",
     "ijson": r"data\.json_reader",
     "idna": r"data\.domain_name",
+    "onnxruntime": r"models\.onnx_classifier",
+    "onnx": r"models\.exporting",
+    "onnxscript": r"models\.exporting",
     "publicsuffixlist": r"data\.public_suffix",
+    "confusable_homoglyphs": r"data\.look_alikes",
 }
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+    "confusable_homoglyphs": "confusable-homoglyphs",
+}
 
 
 def find_modules():
@@ -114,7 +122,8 @@ def test_every_package_is_imported_by_its_owners_only(importer):
 
 
 def test_every_imported_package_is_a_pinned_requirement():
-    text = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
+    files = ("requirements.txt", "requirements-onnx.txt")
+    text = "".join((PROJECT / name).read_text(encoding="utf-8") for name in files)
     pinned = set(re.findall(r"^([A-Za-z0-9_-]+)==", text, re.MULTILINE))
     used = {name.split(".")[0] for tree in MODULES.values() for name in imports_of(tree)} & OWNERS.keys()
     assert {DISTRIBUTIONS.get(name, name) for name in used} <= pinned
