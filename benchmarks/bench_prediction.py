@@ -1,29 +1,45 @@
-"""predict.py from a file to a file: names a second on one core and on two, memory, start-up.
+"""predict.py from a file of names to a file of results: names a second, memory, and other systems beside it.
 
-python benchmarks/bench_prediction.py --folder FOLDER
-python benchmarks/bench_prediction.py --folder FOLDER --checkpoint runs/latest/best.pt --names 50000
+    python benchmarks/bench_prediction.py --folder FOLDER --other-python ENVIRONMENT/bin/python
+    python benchmarks/bench_prediction.py --folder FOLDER --parts models --names 1000000
+    python benchmarks/bench_prediction.py --folder FOLDER --parts memory
 
-The names are made with a seed and are as long as real ones (see bench_names.py). Each figure is of a process
-of its own; the speed is what the longer file takes beyond the start-up.
+Parts: `models` (the shipped ones on one core and on two), `others` (on one core, on fewer names; those of
+benchmarks/requirements.txt with --other-python), `around` (all but the network) and, not among the defaults
+because it takes long, `memory` (at 1 and at 5 million names). One core is one core of the machine
+(`sched_setaffinity`, as `taskset -c` does it) and OMP_NUM_THREADS=1. The names are made with a seed and are
+as long as real ones (bench_names.py), or given with --input. A model's speed is what the file takes beyond a
+file of one name; the whole time is in the JSON. Runs take turns, so that ratios compare neighbours in time.
 """
 
 import argparse
+import itertools
+import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.around_the_model import measure_around
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
+    ProcessFigures,
     circumstances,
     positive,
     print_circumstances,
     run_process,
+    spread,
     summarize,
     write_figures,
 )
+from benchmarks.other_predictors import NAMES_AT_ONCE, SYSTEMS
 
 ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("models", "others", "around", "memory")
+NAMES_OF_OTHERS = 3 * NAMES_AT_ONCE  # the first block does not count
+BARS = {"default.pt": 15_000, "small.pt": 30_000}  # names a second on one core
+TWO_CORES_BAR, MEMORY_BAR_MB = 1.7, 600
+# Runs predict.py in this process, so that it can tell its own peak memory at the end.
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -36,67 +52,159 @@ sys.exit(code)
 
 
 def main() -> int:
-    """Make the names, measure, print and write."""
+    """Make the names, measure the parts, print and write."""
     options = parse_arguments()
     options.folder.mkdir(parents=True, exist_ok=True)
-    report = circumstances() | {"checkpoint": options.checkpoint.name, "repeats": options.repeats, "runs": {}}
+    report = circumstances() | {"repeats": options.repeats, "names": options.names}
     print_circumstances(report)
-    print(f"\n{'threads':>8}{'names':>11}{'seconds':>10}{'min':>8}{'max':>8}{'names/s':>11}{'peak MB':>9}")
-    for threads in (1, 2):
-        start_up_s = None
-        for count in (1, options.names, 5 * options.names if threads == 1 else 0):
-            if not count:
-                continue
-            row = measure(options, count, threads)
-            start_up_s = row["seconds"]["median"] if count == 1 else start_up_s
-            row["names_per_s"] = (
-                None if count == 1 else round(count / (row["seconds"]["median"] - start_up_s))
-            )
-            report["runs"][f"{threads} threads, {count} names"] = row
-            seconds = row["seconds"]
-            speed = "" if row["names_per_s"] is None else f"{row['names_per_s']:,}"
-            print(
-                f"{threads:>8}{count:>11,}{seconds['median']:>10.2f}{seconds['min']:>8.2f}{seconds['max']:>8.2f}"
-                f"{speed:>11}{row['peak_mb']['median']:>9.0f}",
-                flush=True,
-            )
+    measures = {
+        "models": measure_models,
+        "others": measure_others,
+        "around": lambda options: measure_around(options.checkpoints[0], names_file(options, options.names)),
+        "memory": measure_memory,
+    }
+    for part in options.parts:
+        report[part] = measures[part](options)
     write_figures(options.output, report)
     return 0
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
+    shipped = sorted((ROOT / "models" / "pretrained").glob("*.pt"))
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--folder", type=Path, required=True, help="where names and results go")
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "models" / "pretrained" / "default.pt")
     parser.add_argument(
-        "--names", type=positive, default=200_000, help="default: %(default)s, and five times as many"
+        "--parts", nargs="+", choices=PARTS, default=list(PARTS[:3]), help="default: but memory"
     )
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        nargs="+",
+        default=shipped,
+        metavar="FILE",
+        help="default: the shipped models",
+    )
+    parser.add_argument("--input", type=Path, help="text file, one name a line; repeated where it is short")
+    parser.add_argument("--names", type=positive, default=200_000, help="for the speed, default: %(default)s")
+    parser.add_argument(
+        "--memory-names", type=positive, nargs=2, default=[1_000_000, 5_000_000], help="default: %(default)s"
+    )
+    parser.add_argument("--other-python", type=Path, help="the interpreter of benchmarks/requirements.txt")
     parser.add_argument("--repeats", type=positive, default=3, help="default: %(default)s")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
 
 
-def measure(options: argparse.Namespace, count: int, threads: int) -> dict:
-    """Run predict.py on `count` names; return medians and spread of seconds and memory."""
-    names = options.folder / f"names-{count}.txt"
-    if not names.exists():
-        names.write_text("\n".join(make_names(count, seed=0)) + "\n", encoding="utf-8")
+def names_file(options: argparse.Namespace, count: int) -> Path:
+    """Return a file of so many names, made now or before; written in blocks, to keep this process small."""
+    origin = "made-up" if options.input is None else options.input.stem
+    path = options.folder / f"{origin}-{count}.txt"
+    if path.exists():
+        return path
+    with path.open("w", encoding="utf-8") as file:
+        if options.input is None:
+            for seed, start in enumerate(range(0, count, 100_000)):
+                file.writelines(f"{name}\n" for name in make_names(min(100_000, count - start), seed))
+        else:
+            lines = itertools.cycle(options.input.read_text(encoding="utf-8").split())
+            file.writelines(f"{name}\n" for name in itertools.islice(lines, count))
+    return path
+
+
+# ------------------------------------------------------------------ our models
+
+
+def predict(options: argparse.Namespace, checkpoint: Path, count: int, threads: int) -> ProcessFigures:
+    """Run predict.py on `count` names; raise unless it answers every one."""
     results = options.folder / "results.jsonl"
-    arguments = ["--input", str(names), "--output", str(results), "--checkpoint", str(options.checkpoint)]
-    runs = [
-        run_process(["-c", PROGRAM, str(ROOT), *arguments, "--device", "cpu"], threads=threads)
-        for _ in range(options.repeats)
-    ]
+    files = ["--input", str(names_file(options, count)), "--output", str(results)]
+    model = ["--checkpoint", str(checkpoint), "--device", "cpu"]
+    figures = run_process(["-c", PROGRAM, str(ROOT), *files, *model], threads=threads)
     with results.open("rb") as file:
         rows = sum(1 for _ in file)
     if rows != count:
         raise RuntimeError(f"{count} names gave {rows} rows")
-    return {
-        "seconds": summarize([run.elapsed_s for run in runs]),
-        "peak_mb": summarize([run.peak_mb for run in runs]),
+    return figures
+
+
+def measure_models(options: argparse.Namespace) -> dict[str, dict]:
+    """Return the speed of each model on one core and on two."""
+    cases = [(checkpoint, threads) for checkpoint in options.checkpoints for threads in (1, 2)]
+    runs: dict[tuple[Path, int], list[tuple[ProcessFigures, ProcessFigures]]] = {case: [] for case in cases}
+    for _ in range(options.repeats):
+        for checkpoint, threads in cases:
+            pair = tuple(predict(options, checkpoint, count, threads) for count in (1, options.names))
+            runs[checkpoint, threads].append(pair)
+    speeds = {
+        case: [(options.names - 1) / (long.elapsed_s - short.elapsed_s) for short, long in pairs]
+        for case, pairs in runs.items()
     }
+    print(f"\n{'model':<16}{'cores':>6}{'names/s':>24}{'bar':>8}{'peak MB':>9}   {options.names:,} names")
+    report = {}
+    for checkpoint, threads in cases:
+        row = {
+            "names_per_s": summarize(speeds[checkpoint, threads]),
+            "whole_seconds": summarize([long.elapsed_s for _, long in runs[checkpoint, threads]]),
+            "seconds_for_one_name": summarize([short.elapsed_s for short, _ in runs[checkpoint, threads]]),
+            "cpu_seconds": summarize([long.cpu_s for _, long in runs[checkpoint, threads]]),
+            "peak_mb": summarize([long.peak_mb for _, long in runs[checkpoint, threads]]),
+        }
+        bar = f"{BARS.get(checkpoint.name, 0):,}" if threads == 1 else ""
+        if threads == 2:
+            pairs = zip(speeds[checkpoint, 2], speeds[checkpoint, 1], strict=True)
+            row["times_one_core"] = summarize([two / one for two, one in pairs])
+            bar = f"{TWO_CORES_BAR} ×"
+        report[f"{checkpoint.name}, {threads} cores"] = row
+        ratio = f"   {spread(row['times_one_core'], '.2f')} × one core" if threads == 2 else ""
+        print(f"{checkpoint.name:<16}{threads:>6}{spread(row['names_per_s']):>24}{bar:>8}"
+              f"{row['peak_mb']['median']:>9.0f}{ratio}", flush=True)  # fmt: skip
+    return report
+
+
+def measure_memory(options: argparse.Namespace) -> dict[str, dict]:
+    """Return time and peak memory of each model at two sizes of the file, on two cores."""
+    print(
+        f"\n{'model':<16}{'names':>11}{'seconds':>10}{'peak MB':>9}   bar {MEMORY_BAR_MB} MB, the same at both"
+    )
+    report = {}
+    for checkpoint in options.checkpoints:
+        for count in options.memory_names:
+            run = predict(options, checkpoint, count, threads=2)
+            report[f"{checkpoint.name}, {count} names"] = {
+                "seconds": round(run.elapsed_s, 2),
+                "peak_mb": round(run.peak_mb, 1),
+            }
+            print(f"{checkpoint.name:<16}{count:>11,}{run.elapsed_s:>10.1f}{run.peak_mb:>9.0f}", flush=True)
+    return report
+
+
+# ------------------------------------------------------------------ other systems
+
+
+def measure_others(options: argparse.Namespace) -> dict[str, dict]:
+    """Return the speed of the other systems on one core, from a file to a file."""
+    source, target = names_file(options, NAMES_OF_OTHERS), options.folder / "results-of-others.jsonl"
+    program = Path(__file__).with_name("other_predictors.py")
+    report = {}
+    print(f"\n{'system, one core':<28}{'names/s':>24}{'names per CPU second':>24}{'peak MB':>9}")
+    for system, (_, needs_own_environment) in SYSTEMS.items():
+        if needs_own_environment and options.other_python is None:
+            print(f"{system:<28}{'not measured: give --other-python':>34}")
+            continue
+        python = options.other_python if needs_own_environment else sys.executable
+        rounds = [
+            run_process([program, system, source, target], python=python, threads=1)
+            for _ in range(options.repeats)
+        ]
+        printed = [json.loads(run.stdout.splitlines()[-2]) for run in rounds]
+        row = {key: summarize([one[key] for one in printed]) for key in ("names_per_s", "names_per_cpu_s")}
+        row["peak_mb"] = summarize([run.peak_mb for run in rounds])
+        report[system] = row
+        print(f"{system:<28}{spread(row['names_per_s']):>24}{spread(row['names_per_cpu_s']):>24}"
+              f"{row['peak_mb']['median']:>9.0f}", flush=True)  # fmt: skip
+    return report
 
 
 if __name__ == "__main__":
