@@ -1,18 +1,21 @@
 """A checkpoint in another form, checked against the original before it is kept.
 
+python export.py --checkpoint runs/latest/best.pt --format onnx --output model.onnx
 python export.py --checkpoint runs/latest/best.pt --format compact --output small.pt
 
-compact: a checkpoint whose n-gram tables are kept in half precision and without the training's state; it
-takes half the space and loads like any other.
+onnx: for ONNX Runtime, also through predict.py (see docs/DEPLOYMENT.md). torchscript, torch-export: for
+programs that have PyTorch. compact: a checkpoint whose n-gram tables are kept in half precision and without
+the training's state; it takes half the space and loads like any other.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from utils.errors import EXIT_DONE, CheckpointError, run_script
+from utils.errors import EXIT_DONE, CheckpointError, ConfigError, run_script
 
-FORMATS = ("compact",)
+# format → the ending that its readers go by; None where they do not care
+FORMATS = {"compact": None, "onnx": ".onnx", "torchscript": None, "torch-export": ".pt2"}
 # Half precision keeps 11 bits; what that may move a probability by.
 COMPACT_TOLERANCE = 2e-3
 SAMPLE = Path(__file__).parent / "data" / "sample"
@@ -29,7 +32,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--format",
         choices=FORMATS,
         required=True,
-        help="compact: n-gram tables in half precision, no state to train on from",
+        help="onnx: for ONNX Runtime and predict.py; torchscript (deprecated by PyTorch), torch-export: for "
+        "programs that have PyTorch; compact: n-gram tables in half precision, no state to train on from",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to write it")
     return parser.parse_args(arguments)
@@ -43,14 +47,53 @@ def main(arguments: list[str] | None = None) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Export, and say what came of it."""
-    difference, names = export_compact(options.checkpoint, options.output)
+    ending = FORMATS[options.format]
+    if ending is not None and options.output.suffix.lower() != ending:
+        raise ConfigError(f"--output {options.output}: a file of --format {options.format} ends in {ending}")
+    if options.format == "torchscript":
+        print(
+            "export.py: PyTorch deprecates TorchScript since 2.10; its successor is --format torch-export",
+            file=sys.stderr,
+        )
+    write = export_compact if options.format == "compact" else export_model
+    difference, names = write(options.checkpoint, options.output, options.format)
     size_mb = options.output.stat().st_size / 1e6
     print(f"{options.output}: {size_mb:.1f} MB")
     print(f"on {names:,} names no probability moved by more than {difference:.1e}")
     return EXIT_DONE
 
 
-def export_compact(path: Path, output: Path) -> tuple[float, int]:
+def export_model(path: Path, output: Path, format: str) -> tuple[float, int]:
+    """Write a checkpoint for another runtime; return the largest difference, and on how many names.
+
+    The signature is in the metadata of an .onnx file, and for the other formats in a JSON file beside it.
+
+    Raises
+    ------
+    CheckpointError
+        The checkpoint cannot be read, exported or written, or the export answers otherwise.
+    """
+    from models.checkpoint import load_checkpoint
+    from models.export_check import check_export
+    from models.exporting import EXPORTERS
+    from models.signature import signature_json
+    from utils.files import atomic_path, write_text
+
+    checkpoint = load_checkpoint(path)
+    content = EXPORTERS[format](checkpoint)
+    try:
+        agreement = check_export(checkpoint, content, format)
+    except CheckpointError as error:
+        raise CheckpointError(f"{output}: not written: {error}") from None
+    with atomic_path(output) as temporary:
+        temporary.write_bytes(content)
+    if format != "onnx":
+        length = checkpoint.max_length if format == "torch-export" else None
+        write_text(output.with_name(f"{output.name}.json"), signature_json(checkpoint, length))
+    return agreement.difference, agreement.num_names
+
+
+def export_compact(path: Path, output: Path, format: str) -> tuple[float, int]:
     """Write the compact form; return the largest difference of a probability, and on how many names.
 
     Raises

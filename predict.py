@@ -20,7 +20,7 @@ from utils.signals import Terminated, termination_interrupts
 
 if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
     from models.answering import Answerer
-    from models.classifier import DomainClassifier
+    from models.base_classifier import BaseClassifier
     from models.prediction_run import PredictionJob
 
 SHIPPED_CHECKPOINT = Path(__file__).parent / "models" / "pretrained" / "default.pt"
@@ -39,7 +39,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add_decision_options(parser.add_argument_group("decisions"))
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="default: the latest run, else the shipped model"
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="a .pt, or an .onnx from export.py; default: the latest run, else the shipped model",
     )
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
     model.add_argument("--batch-size", type=positive, metavar="N", help="names in one forward pass")
@@ -170,14 +173,23 @@ def load_answerer(options: argparse.Namespace) -> "Answerer":
     return Answerer(classifier, rule)
 
 
-def load_classifier(options: argparse.Namespace) -> "DomainClassifier":
-    """Find the checkpoint and the device, say which they are, and load the model."""
-    path = options.checkpoint or default_checkpoint()
-    from models.classifier import DEFAULT_BATCH_SIZE, DomainClassifier
-    from models.device import resolve_device
+def load_classifier(options: argparse.Namespace) -> "BaseClassifier":
+    """Find the model and the device, say which they are, and load the model."""
+    from models.base_classifier import DEFAULT_BATCH_SIZE
 
-    device, reason = resolve_device(options.device)
-    classifier = DomainClassifier.load(path, device, options.batch_size or DEFAULT_BATCH_SIZE)
+    path = options.checkpoint or default_checkpoint()
+    batch_size = options.batch_size or DEFAULT_BATCH_SIZE
+    if path.suffix.lower() == ".onnx":  # without PyTorch
+        from models.onnx_classifier import OnnxClassifier
+
+        classifier = OnnxClassifier.load(path, options.device, batch_size)
+        device, reason = classifier.device, "ONNX Runtime"
+    else:
+        from models.classifier import DomainClassifier
+        from models.device import resolve_device
+
+        device, reason = resolve_device(options.device)
+        classifier = DomainClassifier.load(path, device, batch_size)
     if options.prior is not None:
         classifier.assume_prior(options.prior)
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -4,13 +4,16 @@ Names reach a model as character codes (`data.feature_engineering`) and leave it
 how long a name it sees, what its classes are called, and how logits become probabilities and decisions.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from data.feature_engineering import ALPHABET
+from data.feature_engineering import ALPHABET, PADDING, UNKNOWN
 from utils.errors import CheckpointError
 
+EXPORT_FORMAT = "malicious-domain-classifier export"
+EXPORT_VERSION = 1
 MAX_NAME_LENGTH = 253  # of a domain name (RFC 1035)
 
 # entry → type, in a file; one without any of them is none of ours
@@ -97,3 +100,52 @@ def check_signature(content: Mapping[str, Any]) -> dict[str, Any]:
     if not 0 < content["temperature"] < float("inf") or not 1 <= content["max_length"] <= MAX_NAME_LENGTH:
         raise CheckpointError("its temperature or its length is out of range")
     return {key: content[key] for key in SIGNATURE_ENTRIES} | {"classes": classes}
+
+
+def signature_json(signature: ModelSignature, length: int | None) -> str:
+    """Return the JSON text that travels with an exported model.
+
+    Parameters
+    ----------
+    length
+        The only number of codes a row that the exported model takes; None where it takes any.
+    """
+    K = len(signature.classes)
+    content = {
+        "format": EXPORT_FORMAT,
+        "format_version": EXPORT_VERSION,
+        **signature.signature_dict(),
+        "padding_code": PADDING,
+        "unknown_code": UNKNOWN,
+        "input": {"codes": ["uint8", "batch", length or "length"]},
+        "outputs": {
+            "logits": ["float32", "batch", K],
+            "probabilities": ["float32", "batch", K],
+            "attention": ["float32", "batch", length or "length"],
+        },
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_signature_json(text: str) -> ModelSignature:
+    """Return the signature in the text of `signature_json`.
+
+    Raises
+    ------
+    CheckpointError
+        It is not such a text, of a newer version, or says what no model of ours says.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise CheckpointError("damaged: its signature is no JSON") from None
+    if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
+        raise CheckpointError(f"not an export of this project: its format is not '{EXPORT_FORMAT}'")
+    version = content.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise CheckpointError("has no valid format version")
+    if version > EXPORT_VERSION:
+        raise CheckpointError(
+            f"has format version {version}; this program reads up to {EXPORT_VERSION}: update it"
+        )
+    return ModelSignature(**check_signature(content))
