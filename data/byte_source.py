@@ -1,16 +1,16 @@
-"""The bytes of a data file: opening, standard input, gzip, byte-order marks, lines, progress.
+"""The bytes of a data file: opening, standard input, compression, byte-order marks, lines, progress.
 
 Everything is read forwards once and in small blocks, so that a pipe, a file of 16 GB and `tail -f` are alike.
 """
 
 import io
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from data.decompression import GZIP_MAGIC, ZSTD_MAGIC, GunzippedBytes, UnzstdBytes
 from utils.errors import DataError
 
 STDIN = Path("-")
@@ -21,12 +21,10 @@ MAX_RECORD_BYTES = 16 * 1024 * 1024
 # Enough of the first line to tell the formats apart.
 MAX_HEAD_BYTES = 1024 * 1024
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _OTHER_MAGIC = {
     b"PK\x03\x04": "a zip archive",
     b"BZh": "bzip2 data",
     b"\xfd7zXZ\x00": "xz data",
-    b"\x28\xb5\x2f\xfd": "zstandard data",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
@@ -39,7 +37,8 @@ class ByteSource:
     Parameters
     ----------
     path
-        A file, or `STDIN` for standard input. gzip is recognised by its first bytes, not by the name.
+        A file, or `STDIN` for standard input. Compression is told by the first bytes, not by the
+        name.
     progress
         Called with the number of bytes newly read from the (compressed) file, once a block.
 
@@ -81,12 +80,16 @@ class ByteSource:
             self._file.close()
 
     def skip(self, size: int) -> None:
-        """Read over the next `size` bytes."""
-        self._buffered.read(size)
+        """Leave out the first `size` bytes of `head`, before anything else is read."""
+        self._buffered = io.BufferedReader(_Chained(self.head[size:], self._content), BLOCK_BYTES)
 
     def read(self) -> bytes:
         """Return the next bytes, as many as there are at hand, and b"" only at the end of the file."""
         return self._buffered.read1(READ_BYTES)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Put the next bytes into `buffer`, as many as there are at hand; return 0 only at the end."""
+        return self._buffered.readinto1(buffer)
 
     def pieces(self, max_bytes: int) -> Iterator[bytes]:
         """Yield each line with its line feed as soon as it is complete, but at most `max_bytes` at once."""
@@ -110,13 +113,17 @@ class ByteSource:
 
     def _look_at_start(self, file: "_FileBytes") -> None:
         """Find out how the file is compressed, drop a byte-order mark, and set `head`."""
-        start = _read_start(file, [_GZIP_MAGIC, *_OTHER_MAGIC])
+        start = _read_start(file, [GZIP_MAGIC, ZSTD_MAGIC, *_OTHER_MAGIC])
         for magic, kind in _OTHER_MAGIC.items():
             if start.startswith(magic):
-                raise self.error(f"expected UTF-8 text, plain or gzip-compressed, found {kind}")
+                raise self.error(
+                    f"expected UTF-8 text, plain or compressed by gzip or zstandard, found {kind}"
+                )
         content: io.RawIOBase = _Chained(start, file)
-        if start.startswith(_GZIP_MAGIC):
-            content = _GunzippedBytes(content, self.error)
+        if start.startswith(GZIP_MAGIC):
+            content = GunzippedBytes(content, self.error)
+        elif start.startswith(ZSTD_MAGIC):
+            content = UnzstdBytes(content, self.error)
         head = _read_start(content, [_BOM]).removeprefix(_BOM)
         while b"\n" not in head.lstrip() and len(head) < MAX_HEAD_BYTES:
             block = content.read(BLOCK_BYTES)
@@ -126,6 +133,7 @@ class ByteSource:
         if b"\x00" in head.lstrip().partition(b"\n")[0]:
             raise self.error("expected text, found binary data")
         self.head = head
+        self._content = content
         self._buffered = io.BufferedReader(_Chained(head, content), BLOCK_BYTES)
 
 
@@ -151,44 +159,6 @@ class _FileBytes(io.RawIOBase):
         if self._progress is not None and size:
             self._progress(size)
         return size
-
-
-class _GunzippedBytes(io.RawIOBase):
-    """The content of one or more gzip members; zero bytes after a member are padding (gzip(1), RFC 1952)."""
-
-    def __init__(self, compressed: io.RawIOBase, error: Callable[[str], DataError]) -> None:
-        self._compressed = compressed
-        self._error = error
-        self._member = zlib.decompressobj(wbits=31)
-        self._data = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:
-        while True:
-            at_end = False
-            if not self._data:
-                self._data = self._compressed.read(BLOCK_BYTES)
-                at_end = not self._data
-            if self._member.eof:
-                self._data = self._data.lstrip(b"\x00")
-                if at_end:
-                    return 0
-                if not self._data:
-                    continue
-                self._member = zlib.decompressobj(wbits=31)
-            try:
-                # At the end of the file, the decompressor may still hold output that did not fit before.
-                content = self._member.decompress(self._data, len(buffer))
-            except zlib.error as error:
-                raise self._error(f"the gzip data is damaged ({error})") from error
-            self._data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            if content:
-                buffer[: len(content)] = content
-                return len(content)
-            if at_end and not self._member.eof:
-                raise self._error("the gzip data ends early: the file is truncated")
 
 
 class _Chained(io.RawIOBase):

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data.byte_source import ByteSource
-from data.file_format import detect_format
+from data.file_format import column_number, detect_format
 from data.json_reader import read_json
-from data.record import DETAIL_KEYS, Record
+from data.record import DETAIL_KEYS, Record, is_path
 from data.sources import SourceFile, resolve_sources
-from data.text_reader import read_csv, read_json_lines, read_text
+from data.table_reader import read_csv, read_zeek
+from data.text_reader import read_columns, read_json_lines, read_text
+from data.whole_json_reader import read_whole_json
 from utils.config import FORMATS
 
 __all__ = ["FORMATS", "Record", "SourceFile", "read_records", "resolve_sources"]
@@ -19,6 +21,8 @@ def read_records(
     *,
     format: str = "auto",
     column: str | None = None,
+    keep_fields: bool = False,
+    strict: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> Iterator[Record]:
     """Yield the records of one file in their order.
@@ -29,14 +33,20 @@ def read_records(
     Parameters
     ----------
     path
-        The file, plain or gzip-compressed (told by its content); "-" for standard input.
+        The file, plain or compressed by gzip or zstandard (told by its content); "-" for standard input.
     format
         One of `FORMATS`. "json": one array of records or names in any layout, or a single record; "jsonl":
-        a record or name a line; "text": a name a line; "csv": with a header line, also ".tsv"; "auto": see
-        `detect_format`.
+        a record or name a line; "text": a name a line, or a column of each line; "csv": with a header line,
+        also ".tsv"; "zeek": Zeek's own log format; "auto": see `detect_format`.
     column
-        The JSON key or CSV column that holds the name. By default `domain_name` or `domain` in JSON, and in
-        CSV the one column that is called domain_name, domain, name, host, query or url.
+        What holds the name. A JSON key, by default `domain_name` or `domain`, or the way to one
+        ("dns.rrname"); a column of CSV, by default the one that is called domain_name, domain, name, host,
+        query or url; a field of a Zeek log, by default query, host or server_name. A number counts columns
+        from 1 in text lines, and in CSV without a header.
+    keep_fields
+        Whether each record keeps its whole row in `fields`.
+    strict
+        Whether a CSV row that cannot be read is an error; else it is `malformed` like a line of text.
     progress
         Called with the number of bytes newly read from the (compressed) file, once a block.
 
@@ -59,7 +69,7 @@ def read_records(
         chosen = detect_format(source) if format == "auto" else format
         if chosen in ("json", "jsonl") and column in DETAIL_KEYS:
             raise source.error(f"the key {column!r} tells where a name comes from, it cannot hold the name")
-        records = _reader(source, chosen, column)
+        records = _reader(source, chosen, column, keep_fields, strict)
         first = next(records, None)
         if first is None:
             raise source.error("holds no record" if source.head else "is empty")
@@ -67,14 +77,26 @@ def read_records(
         yield from records
 
 
-def _reader(source: ByteSource, format: str, column: str | None) -> Iterator[Record]:
+def _reader(
+    source: ByteSource, format: str, column: str | None, keep_fields: bool, strict: bool
+) -> Iterator[Record]:
     match format:
+        case "json" if keep_fields or is_path(column):
+            return read_whole_json(source, column, keep_fields)
         case "json":
             return read_json(source, column)
         case "jsonl":
-            return read_json_lines(source, column)
+            return read_json_lines(source, column, keep_fields)
         case "csv":
-            return read_csv(source, column)
+            return read_csv(source, column, keep_fields, strict)
+        case "zeek":
+            return read_zeek(source, column, keep_fields)
+        case "text" if (number := column_number(column)) is not None:
+            return read_columns(source, number, keep_fields)
+        case "text" if column is not None:
+            raise source.error(
+                f"has lines of text, whose columns have numbers: 1, 2, … Got --column {column}"
+            )
         case "text":
-            return read_text(source)
+            return read_text(source, keep_fields)
     raise ValueError(f"no reader for the format {format!r}")

@@ -15,11 +15,14 @@ _SUFFIXES = {"jsonl": "jsonl", "ndjson": "jsonl", "txt": "text", "list": "text"}
 _ARRAY_START = re.compile(rb"\s*\[\s*(?:[{\"\]]|$)")
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}").fullmatch
+_ZEEK_STARTS = (b"#separator ", b"#fields\t")
 
 
 def detect_format(source: ByteSource) -> str:
-    """Return the format of a file from its first line and the suffix of its name; ".gz" is left aside.
+    """Return the format of a file from its first line and the suffix of its name, ".gz" and ".zst" aside.
 
+    0. A line that begins with "#separator" or "#fields" is "zeek".
     1. ".csv" and ".tsv" are believed: "csv".
     2. An array that begins with an object, a string or its end is "json" whatever the suffix, and so is any
        array in a ".json" file.
@@ -35,6 +38,8 @@ def detect_format(source: ByteSource) -> str:
     """
     head = source.head
     suffix = suffix_of(source)
+    if head.lstrip().startswith(_ZEEK_STARTS):
+        return "zeek"
     if suffix in ("csv", "tsv"):
         return "csv"
     line = head.strip().partition(b"\n")[0].strip()
@@ -53,8 +58,8 @@ def detect_format(source: ByteSource) -> str:
 
 
 def suffix_of(source: ByteSource) -> str:
-    """Return what a file's name ends in, in lower case, without the dot and without ".gz"."""
-    return source.name.lower().removesuffix(".gz").rpartition(".")[2]
+    """Return what a file's name ends in, in lower case, without the dot and without ".gz" or ".zst"."""
+    return source.name.lower().removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
 
 
 def delimiter_of(header: str, suffix: str = "") -> str:
@@ -66,7 +71,19 @@ def delimiter_of(header: str, suffix: str = "") -> str:
     return "\t" if suffix == "tsv" else max(_DELIMITERS, key=bare.count)
 
 
-def name_column(header: list[str], column: str | None, source_name: str) -> int:
+def column_number(column: str | None) -> int | None:
+    """Return the number of a column, from 1, where `column` is one; else None."""
+    return int(column) if column is not None and _NUMBER(column) else None
+
+
+def name_column(
+    header: list[str],
+    column: str | None,
+    source_name: str,
+    *,
+    usual: tuple[str, ...] = NAME_COLUMNS,
+    position: str = "line 1",
+) -> int:
     """Return the index of the column with the names.
 
     Parameters
@@ -74,16 +91,16 @@ def name_column(header: list[str], column: str | None, source_name: str) -> int:
     header
         The cells of the first line.
     column
-        The column asked for, or None for the one of `NAME_COLUMNS` that is there.
-    source_name
-        What to call the file in the error.
+        The column asked for, or None for the one of `usual` that is there.
+    source_name, position
+        What to call the file in the error, and the header's place.
 
     Raises
     ------
     DataError
-        The column is not there or there twice, or none or several of `NAME_COLUMNS` are.
+        The column is not there or there twice, or none or several of `usual` are.
     """
-    wanted = NAME_COLUMNS if column is None else (column,)
+    wanted = usual if column is None else (column,)
     found = [
         index for index, cell in enumerate(header) if (cell.lower() if column is None else cell) in wanted
     ]
@@ -93,8 +110,8 @@ def name_column(header: list[str], column: str | None, source_name: str) -> int:
     if column is not None:
         expected = f"expected {'one' if found else 'a'} column {column!r}"
     else:
-        expected = f"expected a header line with exactly one of the columns {', '.join(NAME_COLUMNS)}"
-    raise DataError(source_name, f"{expected}, found the columns {columns}", "line 1")
+        expected = f"expected a header line with exactly one of the columns {', '.join(usual)}"
+    raise DataError(source_name, f"{expected}, found the columns {columns}", position)
 
 
 def _has_name_column(line: str) -> bool:

@@ -46,11 +46,11 @@ def read_json(source: ByteSource, column: str | None) -> Iterator[Record]:
     """
     if not source.head.strip():
         return
-    opening = _ARRAY_OPENING.match(source.head)
-    if not opening:
+    start = array_start(source)
+    if start is None:
         yield from _read_any_layout(source, b"", 0, column)
         return
-    source.skip(opening.end())
+    source.skip(start)
     number, rest = yield from _read_one_a_line(source, column)
     # The stand-in keeps the grammar: an array with records before `rest` must not end right after its comma.
     yield from _read_any_layout(source, (b"[null," if number else b"[") + rest, number, column)
@@ -91,15 +91,15 @@ def _read_any_layout(source: ByteSource, start: bytes, number: int, column: str 
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
     attributes = attribute_of_key(column)
     try:
-        first, _ = _untrapped(next, events)
+        first, _ = untrapped(next, events)
         if first == "start_map":
-            yield _untrapped(_single_record, source, events, column)
+            yield untrapped(_single_record, source, events, column)
         elif first != "start_array":
             raise source.error("expected a JSON array of records, found a single value")
         elif number:
             next(events)  # the stand-in
         while first == "start_array":
-            element = _untrapped(_next_element, events, attributes)
+            element = untrapped(_next_element, events, attributes)
             if element is _END:
                 break
             number += 1
@@ -107,10 +107,18 @@ def _read_any_layout(source: ByteSource, start: bytes, number: int, column: str 
             yield record_from_json(element, f"record {number}", column)
         # Only white space may follow; anything else is the parser's error.
         checked.expect_end()
-        _untrapped(list, events)
+        untrapped(list, events)
     except (ijson.JSONError, RefusedBytesError, UnicodeDecodeError) as error:
-        problem = "the file ends inside the JSON: it is truncated" if checked.at_end else _explain(error)
+        problem = (
+            "the file ends inside the JSON: it is truncated" if checked.at_end else explain_json_error(error)
+        )
         raise source.error(problem, f"record {number + 1}") from error
+
+
+def array_start(source: ByteSource) -> int | None:
+    """Return where the first element of an array begins in `source.head`; None where it is no array."""
+    opening = _ARRAY_OPENING.match(source.head)
+    return opening and opening.end()
 
 
 def _next_element(events: Iterator[tuple[str, object]], attributes: dict[str, str]) -> object:
@@ -190,13 +198,13 @@ def _single_record(source: ByteSource, events: Iterator[tuple[str, object]], col
     return record
 
 
-def _untrapped(step: Callable[..., Any], *arguments: object) -> Any:
+def untrapped(step: Callable[..., Any], *arguments: object) -> Any:
     """Take one step of the parser, with numbers beyond Decimal as NaN: no name is among them."""
     with decimal.localcontext(_NO_TRAPS):
         return step(*arguments)
 
 
-def _explain(error: Exception) -> str:
+def explain_json_error(error: Exception) -> str:
     """Return one line about what the parser found; yajl adds the bytes around it on further lines."""
     if isinstance(error, RefusedBytesError):
         return str(error)

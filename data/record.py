@@ -65,15 +65,24 @@ class RawRecord(msgspec.Struct, gc=False):
 def json_decoder(column: str | None) -> msgspec.json.Decoder:
     """Return a decoder of one JSON value: an object becomes a raw record, anything else stays what it is.
 
-    The name stands in one of `NAME_KEYS`, or in `column` alone.
+    The name stands in one of `NAME_KEYS`, or in `column` alone. A column with dots is the key of that name,
+    or where there is none the way to it: `dns.rrname`; a number is a place in an array, from 0.
     """
     raw_record = RawRecord
     if column is not None:
-        name = ("domain_name", Any, msgspec.field(default=msgspec.UNSET, name=column))
-        raw_record = msgspec.defstruct(
-            "RawRecord", [name, *((key, Any, None) for key in DETAIL_KEYS)], gc=False
-        )
+        fields = [("domain_name", Any, msgspec.field(default=msgspec.UNSET, name=column))]
+        root = column.partition(".")[0]
+        if is_path(column):
+            fields.append(("outer", Any, msgspec.field(default=msgspec.UNSET, name=root)))
+        fields += [(key, Any, None) for key in DETAIL_KEYS if key != root]
+        missing = {key: None for key in DETAIL_KEYS if key == root}
+        raw_record = msgspec.defstruct("RawRecord", fields, namespace=missing, gc=False)
     return msgspec.json.Decoder(raw_record | str | int | float | bool | None | list)
+
+
+def is_path(column: str | None) -> bool:
+    """Tell whether a column may be the way into an object: `dns.rrname`."""
+    return column is not None and "." in column.strip(".")
 
 
 def attribute_of_key(column: str | None) -> dict[str, str]:
@@ -90,8 +99,8 @@ def record_from_json(element: object, position: str, column: str | None = None) 
     if type(element) in _BARE_TYPES:
         return _bare_record(element, position)
     name = element.domain_name
-    if name is msgspec.UNSET and column is None:
-        name = element.domain
+    if name is msgspec.UNSET:
+        name = element.domain if column is None else _follow(element, column)
     error = None
     if type(name) is not str and (error := _name_error(name, column)):
         name = None
@@ -158,6 +167,26 @@ def _whole_number(value: object) -> int | None:
     if type(value) is not str or not 0 < len(value) <= 20:
         return None
     return int(value) if value.removeprefix("-").isascii() and value.removeprefix("-").isdigit() else None
+
+
+def _follow(element: object, column: str) -> object:
+    """Return what the path `column` leads to; UNSET where it leads nowhere."""
+    if not is_path(column):
+        return msgspec.UNSET
+    value = element.outer
+    for key in column.split(".")[1:]:
+        if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, dict) and key in value:
+            value = value[key]
+        else:
+            return msgspec.UNSET
+    return value
+
+
+def malformed(position: str, error: str) -> Record:
+    """Return the record of a line that cannot be read at all."""
+    return Record(None, None, None, None, position, error, malformed=True)
 
 
 def _bare_record(element: object, position: str) -> Record:

@@ -12,7 +12,7 @@ from typing import Any
 from utils.config_parsing import ConfigBuilder, apply_overrides, option, parse_yaml, short_repr
 from utils.errors import ConfigError
 
-FORMATS = ("auto", "json", "jsonl", "text", "csv")
+FORMATS = ("auto", "json", "jsonl", "text", "csv", "zeek")
 SPLITS = ("registered_domain", "random", "time")
 CLASS_WEIGHTS = ("balanced", "sqrt", "none")
 # Metrics that early stopping can watch, and whether more is better.
