@@ -11,7 +11,7 @@ import numpy as np
 from data.feature_engineering import code_lengths, encode_domains
 from models.signature import ModelSignature
 from utils.calibration import reweight_prior
-from utils.errors import ConfigError
+from utils.errors import CheckpointError, ConfigError
 
 # 256 rows of 20 characters keep a layer's activations inside the cache of one core; 1,024 are slower.
 DEFAULT_BATCH_SIZE = 256
@@ -79,8 +79,16 @@ class BaseClassifier(ABC):
         """Return the probabilities (N, K), float32, under the class shares of the training data.
 
         Thresholds of the checkpoint refer to these, whatever prior is assumed.
+
+        Raises
+        ------
+        CheckpointError
+            The model gives no finite numbers: its weights were made to overflow.
         """
-        return probabilities_from_logits(self.logits(domains), self.signature.temperature)
+        logits = self.logits(domains)
+        if not np.isfinite(logits).all():
+            raise CheckpointError("the model's logits are no finite numbers: its weights are damaged")
+        return probabilities_from_logits(logits, self.signature.temperature)
 
     def with_prior(self, probabilities: np.ndarray) -> np.ndarray:
         """Return learned probabilities (N, K) moved to the prior that is assumed; the same without one."""

@@ -149,6 +149,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             ) from None
         checkpoint = _checked(content)
         checkpoint._empty_model()  # raises where the weights do not fit
+        _refuse_infinite_weights(checkpoint.model_state_dict)
         return checkpoint
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{path}: {one_line(str(error))}") from None
@@ -226,6 +227,13 @@ def _check_weights(weights: Mapping[Any, Any]) -> None:
             raise CheckpointError(f"the weight {name!r} is no tensor with a name")
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
             raise CheckpointError(f"the weight {name!r} claims more bytes than it has")
+
+
+def _refuse_infinite_weights(weights: Mapping[str, Tensor]) -> None:
+    """Raise unless every number is finite: a training never saves others, and the answers would be NaN."""
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"the weight {name} holds numbers that are not finite")
 
 
 def _neighbours(path: Path) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from data.feature_engineering import ALPHABET, NUM_CODES
 from models.checkpoint import FORMAT_VERSION, load_checkpoint, save_checkpoint
+from models.classifier import DomainClassifier
 from models.cnn_lstm_model import CNN_LSTM_Model
 from tests.test_model import random_codes
 from utils.errors import CheckpointError
@@ -212,3 +213,19 @@ def test_a_weight_of_another_shape_or_type_is_named(good_content, refusal):
     for wrong in (weights["classifier.bias"][:2], weights["classifier.bias"].double()):
         spoiled = good_content | {"model_state_dict": weights | {"classifier.bias": wrong.clone()}}
         assert refusal(spoiled) == "the weights do not fit the model's configuration: classifier.bias"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_finite_number_is_refused(good_content, refusal, number):
+    weights = good_content["model_state_dict"]
+    weights["classifier.bias"][1] = number
+    assert refusal(good_content) == "the weight classifier.bias holds numbers that are not finite"
+
+
+def test_weights_that_overflow_give_an_error_and_no_answer(good_content, tmp_path):
+    for name in ("classifier.weight", "classifier.bias"):
+        good_content["model_state_dict"][name].fill_(3e38)
+    torch.save(good_content, tmp_path / "huge.pt")
+    classifier = DomainClassifier.load(tmp_path / "huge.pt")
+    with pytest.raises(CheckpointError, match="the model's logits are no finite numbers"):
+        classifier.classify(["example.com"])
