@@ -165,9 +165,7 @@ def measure_models(options: argparse.Namespace) -> dict[str, dict]:
 
 def measure_memory(options: argparse.Namespace) -> dict[str, dict]:
     """Return time and peak memory of each model at two sizes of the file, on two cores."""
-    print(
-        f"\n{'model':<16}{'names':>11}{'seconds':>10}{'peak MB':>9}   bar {MEMORY_BAR_MB} MB, the same at both"
-    )
+    print(f"\n{'model':<16}{'names':>11}{'seconds':>10}{'peak MB':>9}   bar {MEMORY_BAR_MB} at both")
     report = {}
     for checkpoint in options.checkpoints:
         for count in options.memory_names:
