@@ -84,9 +84,13 @@ class Explanation:
     spans: list[Span]
 
     def sentences(self) -> list[str]:
-        """Return what each span did to the score, the strongest first, as short sentences for people."""
+        """Return what each span did to the score, as short sentences for people.
+
+        First those that speak for the answer, then those against it; the strongest first.
+        """
+        side = 1 if self.score >= 0.5 else -1
         found = []
-        for span in sorted(self.spans, key=lambda span: -abs(span.weight)):
+        for span in sorted(self.spans, key=lambda span: (span.weight * side < 0, -abs(span.weight))):
             before, after = score_texts(span.score_without, self.score)
             if before != after:
                 verb = "raises" if span.weight > 0 else "lowers"

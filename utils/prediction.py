@@ -3,6 +3,24 @@
 import msgspec
 
 
+class PredictionExplanation(msgspec.Struct):
+    """Why a name got its answer; see `models.explanation` and `data.name_facts`.
+
+    Attributes
+    ----------
+    spans
+        Parts of the name that moved the score, each with `start`, `end`, `text`, `weight`, `score_without`.
+    attention
+        A weight for each character of the normalised name: where the network looked, not why it answered so.
+    facts
+        What can be checked without the model.
+    """
+
+    spans: list
+    attention: list[float]
+    facts: object
+
+
 class Prediction(msgspec.Struct, gc=False):
     """The answer to one input row; the fields between `domain` and `error` are null where `error` is not.
 
@@ -28,6 +46,10 @@ class Prediction(msgspec.Struct, gc=False):
         Why the row holds no domain name: a reason, a colon, a sentence.
     fields
         The input record as it was, where that is asked for; else the key is left out.
+    reasons
+        Short sentences for people, where explanations are asked for and there is no error; else left out.
+    explanation
+        The same for programs.
     """
 
     domain: object
@@ -41,6 +63,8 @@ class Prediction(msgspec.Struct, gc=False):
     decided_by: str | None
     error: str | None
     fields: object = msgspec.UNSET
+    reasons: list[str] | msgspec.UnsetType = msgspec.UNSET
+    explanation: PredictionExplanation | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def reason(self) -> str | None:

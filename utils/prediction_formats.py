@@ -132,10 +132,13 @@ class Csv:
         Class names: a column each.
     keep_fields
         Whether the predictions hold the fields of their records.
+    explain
+        Whether they hold reasons: one column, in which "; " parts them.
     """
 
-    def __init__(self, classes: Sequence[str], keep_fields: bool = False) -> None:
+    def __init__(self, classes: Sequence[str], keep_fields: bool = False, explain: bool = False) -> None:
         self._classes = classes
+        self._explain = explain
         self._keep = keep_fields
         self._columns: list[str] | None = None  # of the kept fields; None before the first row
 
@@ -164,6 +167,7 @@ class Csv:
                 p.threshold,
                 _plain_cell(p.decided_by),
                 _plain_cell(p.error),
+                *([_plain_cell("; ".join(p.reasons or ()))] if self._explain else ()),
                 *kept(p),
             ]
             for p in predictions
@@ -183,6 +187,8 @@ class Csv:
         classes = [f"p_{name}" for name in self._classes]
         ours = ["domain", "normalized", "label", "probability", *classes]
         ours += ["decision", "score", "threshold", "decided_by", "error"]
+        if self._explain:
+            ours.append("reasons")
         if self._keep:
             ours += [f"fields.{name}" for name in self._columns or ()] or ["fields"]
         return self._text([map(_plain_cell, ours)])

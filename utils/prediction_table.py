@@ -55,7 +55,8 @@ class Table:
             name += f"  [{printable(p.decided_by)}]"
         score, probability = f"{p.score:.4f}", f"{p.probability:.1%}"
         decision = p.decision or _NO_DECISION
-        return self._line(_COLOURS.get(decision, ""), decision, score, p.label, probability, name)
+        line = self._line(_COLOURS.get(decision, ""), decision, score, p.label, probability, name)
+        return "\n".join([line, *(self._line("", "", "", "", "", f"- {text}") for text in p.reasons or ())])
 
     def _line(self, colour: str, decision: str, score: str, label: str, probability: str, name: str) -> str:
         cell = f"{decision:<8}"

@@ -17,7 +17,9 @@ from utils.prediction_summary import PredictionSummary
 from utils.prediction_table import Table
 
 
-def make_encoder(format: str, classes: Sequence[str], *, keep_fields: bool, is_stdout: bool) -> Encoder:
+def make_encoder(
+    format: str, classes: Sequence[str], *, keep_fields: bool, explain: bool = False, is_stdout: bool
+) -> Encoder:
     """Return the encoder of one of `OUTPUT_FORMATS`; only a table on stdout may have colours."""
     match format:
         case "json":
@@ -25,7 +27,7 @@ def make_encoder(format: str, classes: Sequence[str], *, keep_fields: bool, is_s
         case "jsonl":
             return JsonLines()
         case "csv":
-            return Csv(classes, keep_fields)
+            return Csv(classes, keep_fields, explain)
         case "table":
             return Table(classes, sys.stdout if is_stdout else None)
     raise ValueError(f"no encoder for the format {format!r}")
