@@ -74,7 +74,7 @@ class GunzippedBytes(Decompressed):
                 self._member = zlib.decompressobj(wbits=31)
             try:
                 # At the end of the file, the decompressor may still hold output that did not fit before.
-                content = self._member.decompress(self._data, len(buffer))
+                content = self._member.decompress(self._data, min(len(buffer), _BLOCK_BYTES))
             except zlib.error as error:
                 raise self._damaged(error) from error
             self._data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail

@@ -1,10 +1,11 @@
 """JSON arrays of records, in any layout, in flat memory.
 
 Two readers share one file. An array with one record a line, as mongoexport writes it, is cut at the line ends
-and decoded by msgspec, which builds only the wanted fields. As soon as a line is no whole record, all that is
-left goes to ijson: another layout, a damaged record, the end of the array. So each error about an array comes
-from one place, and the fast reader only must not take what the other refuses. It checks UTF-8 itself, and
-`CheckedBytes` adds to ijson what msgspec refuses by itself (tests/test_reader_equivalence.py).
+and decoded by msgspec, which builds only the wanted fields (`data.json_blocks`). As soon as a line is no
+whole record, all that is left goes to ijson: another layout, a damaged record, the end of the array. So each
+error about an array comes from one place, and the fast reader only must not take what the other refuses. It
+checks UTF-8 itself, and `CheckedBytes` adds to ijson what msgspec refuses by itself
+(tests/test_reader_equivalence.py).
 
 Numbers are read without `use_float`: with it, ijson refuses valid files that hold an integer beyond 64 bits.
 """
@@ -12,18 +13,17 @@ Numbers are read without `use_float`: with it, ijson refuses valid files that ho
 import decimal
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import ijson
-import msgspec
 
-from data import byte_source
-from data.byte_source import MAX_HEAD_BYTES, READ_BYTES, ByteSource
+from data.byte_source import READ_BYTES, ByteSource
+from data.json_blocks import read_one_a_line
 from data.json_checks import CheckedBytes, RefusedBytesError
-from data.record import RawRecord, Record, attribute_of_key, json_decoder, record_from_json
+from data.record import RawRecord, Record, attribute_of_key, record_from_json
 
 # Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
 MAX_DEPTH = 10_000
@@ -48,46 +48,25 @@ def read_json(source: ByteSource, column: str | None) -> Iterator[Record]:
         return
     start = array_start(source)
     if start is None:
-        yield from _read_any_layout(source, b"", 0, column)
+        yield from _read_any_layout(source, iter(()), 0, column)
         return
     source.skip(start)
-    number, rest = yield from _read_one_a_line(source, column)
+    number, rest = yield from read_one_a_line(source, column)
     # The stand-in keeps the grammar: an array with records before `rest` must not end right after its comma.
-    yield from _read_any_layout(source, (b"[null," if number else b"[") + rest, number, column)
+    start = chain((b"[null," if number else b"[",), rest)
+    yield from _read_any_layout(source, start, number, column)
 
 
-def _read_one_a_line(source: ByteSource, column: str | None) -> Generator[Record, None, tuple[int, bytes]]:
-    """Yield the records whose line ends with a comma; return their number and the bytes after them.
+def _read_any_layout(
+    source: ByteSource, start: Iterator[bytes], number: int, column: str | None
+) -> Iterator[Record]:
+    """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`.
 
-    JSON strings hold no raw line feed. So lines that are a whole JSON value and a comma are the array's
-    elements, and the first line that is not ends this reader's part. The last element is always left over.
-    A first line beyond the source's head is taken for an array on one line: no more of it is collected.
+    `start` comes in small pieces: ijson makes all events of what it is given, and a record's size is counted
+    by pieces.
     """
-    decode = json_decoder(column).decode
-    ending = b",\r\n" if source.head.endswith(b"\r\n") else b",\n"
-    value_end = -len(ending)
-    number = 0
-    rest = source.pieces(byte_source.MAX_RECORD_BYTES)
-    for line in chain(islice(source.pieces(MAX_HEAD_BYTES), 1), rest):
-        try:
-            if not line.endswith(ending):
-                return number, line
-            if not line.isascii():
-                line.decode()  # the decoder does not look into the strings that it skips
-            element = decode(line[:value_end])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return number, line
-        number += 1
-        yield record_from_json(element, f"record {number}", column)
-    return number, b""
-
-
-def _read_any_layout(source: ByteSource, start: bytes, number: int, column: str | None) -> Iterator[Record]:
-    """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`."""
     _warn_of_slow_backend()
-    # Not at once: ijson makes all events of what it is given, and a record's size is counted by blocks.
-    parts = (start[place : place + READ_BYTES] for place in range(0, len(start), READ_BYTES))
-    checked = CheckedBytes(lambda: next(parts, None) or source.read(), b"")
+    checked = CheckedBytes(lambda: next(start, None) or source.read(), b"")
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
     attributes = attribute_of_key(column)
     try:

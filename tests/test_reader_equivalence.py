@@ -56,7 +56,7 @@ def outcome(records) -> tuple[list[Record], str | None]:
 def by_ijson_alone(path: Path):
     """Read an array with the reader for all layouts from the first byte on."""
     with ByteSource(path) as source:
-        yield from _read_any_layout(source, b"", 0, None)
+        yield from _read_any_layout(source, iter(()), 0, None)
 
 
 def strictly_valid(content: bytes) -> list | None:
