@@ -172,10 +172,8 @@ def print_figures(name: str, figures: dict) -> None:
     """Print what was measured of one model."""
     counts = figures["multiply_adds_a_name"]
     parts = ", ".join(f"{part} {count / 1e6:.2f}" for part, count in counts.items())
-    print(
-        f"\n{name}: {figures['weights']:,} weights, {sum(counts.values()) / 1e6:.2f} million multiply-adds a name"
-    )
-    print(f"  ({parts})")
+    total = sum(counts.values()) / 1e6
+    print(f"\n{name}: {figures['weights']:,} weights, {total:.2f} million multiply-adds a name ({parts})")
     for what in ("training", "prediction"):
         row = figures[what]
         print(f"  {what}: {row['names_per_s']['median']:,.0f} names/s, {row['gflop_per_s']:.0f} GFLOP/s, "
