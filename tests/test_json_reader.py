@@ -1,11 +1,11 @@
-"""Long lines in arrays: which reader gets them, and in how much memory."""
+"""Which reader gets what of an array: long lines, damaged ones, other layouts; and in how much memory."""
 
 import tracemalloc
 from itertools import islice
 
 import pytest
 
-from data import json_reader
+from data import json_blocks, json_reader
 from data.byte_source import MAX_HEAD_BYTES, MAX_RECORD_BYTES
 from data.data_loader import read_records
 from tests.test_reader_equivalence import by_ijson_alone, outcome
@@ -45,13 +45,23 @@ def test_one_long_record_does_not_send_the_rest_to_the_slow_reader(size, tmp_pat
     assert outcome(by_ijson_alone(path)) == found
 
 
-def test_a_long_first_record_is_no_other_layout(tmp_path, slow_records):
+@pytest.mark.parametrize("size", [600_000, 3 * MIB, MAX_RECORD_BYTES - len(record(b"a.example") + b",\n")])
+def test_a_long_first_record_is_no_other_layout(size, tmp_path, slow_records):
     path = tmp_path / "records.json"
-    path.write_bytes(
-        b"[" + b",\n".join([record(b"a.example", 600_000), *[record(b"b.example")] * 9]) + b"]\n"
-    )
+    path.write_bytes(b"[" + b",\n".join([record(b"a.example", size), *[record(b"b.example")] * 9]) + b"]\n")
     assert sum(1 for _ in read_records(path)) == 10
     assert slow_records == [9]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_record_beyond_the_limit_is_refused_wherever_it_stands(before, tmp_path, slow_records):
+    path = tmp_path / "records.json"
+    long_record = record(b"b.example", MAX_RECORD_BYTES + MIB)
+    path.write_bytes(b"[" + b",\n".join([record(b"a.example")] * before + [long_record, b"1"]) + b"]\n")
+    records, error = outcome(read_records(path))
+    assert len(records) == before
+    assert error.endswith(f"record {before + 1}: the record is longer than 16 MiB")
+    assert slow_records == [before]
 
 
 @pytest.mark.parametrize("first_lines", [0, 3])
@@ -80,3 +90,46 @@ def test_a_long_line_of_many_records_is_read_in_little_memory(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 3 * MAX_RECORD_BYTES
+
+
+DAMAGES = {
+    "syntax": (b'"x":"', b'"x":'),
+    "invalid UTF-8": (b"\xc3\xa9", b"\xc3"),
+    "overlong": (b"\xc3\xa9", b"\xc0\xaf"),
+    "surrogate": (b"\xc3\xa9", b"\xed\xa0\x80"),
+    "brace": (b"}", b""),
+    "line feed in a string": (b"\xc3\xa9", b"\n"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("block", [700, 5000, 2**20])
+def test_what_is_wrong_within_a_block_is_found_at_its_record(
+    damage, block, tmp_path, monkeypatch, slow_records
+):
+    monkeypatch.setattr(json_blocks, "BLOCK_BYTES", block)
+    path = tmp_path / "records.json"
+    lines = [b'{"x":"%b\xc3\xa9 y","domain_name":"%d.example"}' % (b"x" * (40 * i), i) for i in range(60)]
+    path.write_bytes(b"[" + b",\n".join(lines) + b"]\n")
+    whole, error = outcome(read_records(path))
+    assert (len(whole), error, slow_records) == (60, None, [59])
+    for number in (0, 1, 29, 57, 58):
+        slow_records.clear()
+        changed = lines.copy()
+        changed[number] = changed[number].replace(*DAMAGES[damage])
+        path.write_bytes(b"[" + b",\n".join(changed) + b"]\n")
+        records, error = outcome(read_records(path))
+        assert records == whole[:number]
+        assert f"record {number + 1}: " in error
+        assert slow_records == [number], "all before it with the fast reader"
+        assert outcome(by_ijson_alone(path)) == (records, error)
+
+
+def test_other_layouts_within_a_block_are_read_at_once(tmp_path, slow_records):
+    path = tmp_path / "records.json"
+    one = record(b"a.example")
+    path.write_bytes(
+        b"[\n\n" + one + b",\n" + one + b" , " + one + b" ,\n\n" + b'{"x":1,\n"domain":"b"}' + b",\n1]"
+    )
+    assert [item.domain for item in read_records(path)] == ["a.example"] * 3 + ["b", 1]
+    assert slow_records == [4]

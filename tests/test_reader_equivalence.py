@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import data.byte_source
+import data.json_blocks
 from data.byte_source import ByteSource
 from data.data_loader import Record, read_records
 from data.json_checks import MAX_DIGITS
@@ -96,11 +97,12 @@ def expected_record(record: dict, position: str) -> Record:
 def block_bytes(monkeypatch):
     """Set how many bytes a file gives at a time."""
 
-    def set_both(size: int) -> None:
+    def set_all(size: int) -> None:
         monkeypatch.setattr(data.byte_source, "BLOCK_BYTES", size)
         monkeypatch.setattr(data.byte_source, "READ_BYTES", size)
+        monkeypatch.setattr(data.json_blocks, "BLOCK_BYTES", size)
 
-    return set_both
+    return set_all
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +173,16 @@ class TestLayouts:
             (b"[", b",\n\n", b"]"),
         ],
     )
-    def test_white_space_does_not_matter(self, opening, separator, closing, good_contents, tmp_path):
+    @pytest.mark.parametrize("block", [5, 300, 131072])
+    def test_white_space_does_not_matter(
+        self, opening, separator, closing, block, good_contents, tmp_path, block_bytes
+    ):
         path = tmp_path / "records.json"
         for content in good_contents:
+            block_bytes(131072)
             path.write_bytes(content)
             expected = outcome(read_records(path))
+            block_bytes(block)
             path.write_bytes(opening + separator.join(content.strip()[1:-1].split(b",\n")) + closing)
             assert outcome(read_records(path)) == expected
 

@@ -1,0 +1,109 @@
+"""Blocks of lines: where they are cut, how large they grow, and UTF-8 across their rows."""
+
+import random
+
+import pytest
+
+from data import json_blocks
+from data.data_loader import read_records
+from data.json_checks import _ROW_BYTES, check_utf8
+from tests.test_reader_equivalence import by_ijson_alone, outcome, strictly_valid
+
+# Arrays and what is none, whose commas at the ends of lines stand in odd places.
+ODD_CUTS = [
+    b"[,\n1]", b"[1,\n,\n2]", b"[\n,\n", b"[1,\n", b"[1,\n]", b"[1,\n\n]", b"[1,\n2", b"[1,\n2]]",
+    b"[1,\n2],", b"[[1,\n2],\n3]", b"[[1,\n2,\n3],\n[4],\n5]", b"[[1],\n[2,\n[3,\n4]]]", b"[[1,\n2,\n3",
+    b"[[1,\n2],[3,\n4]]", b"[1],\n[2]", b"[1]\n,[2],\n[3]", b"[[1]],\n[2],\n", b"[1],[2,\n3],\n4]",
+    b"[1],\n2]", b"[[1],\n2],\n3]", b'["a,\nb",\n1]', b'["a",\n"b,\n', b'["a\\",\n"b"]', b'["a\\\\",\n"b"]',
+    b'["a],\n[",\n1]', b'[{"x":1,\n"domain":"b"},\n3]',
+    b'[{"x":{"y":1},\n"domain":"b"},\n{"domain":"c"},\n4]', b'[{"x":[1,\n2]},\n3]', b'[{"domain":"a"}},\n3]',
+    b'[{"domain":"a"}],\n3]', b'[{"domain":"a"},{"domain":"b"},\n3,4,\n5]', b'[{"domain":"a"}{},\n3]',
+    b"[1 ,\n 2 ,\n 3 ]", b"[1,\r\n2,\n3,\r\n4]", b"[1,\n2,\r\n3,\n4]", b"[1,\r\n2,\r\r\n3]", b"[1,\r",
+    b"[1\n,2,\n3\n,4,\n5]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 8, 1000])
+@pytest.mark.parametrize("content", ODD_CUTS)
+def test_a_comma_at_the_end_of_a_line_is_no_promise(content, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(json_blocks, "BLOCK_BYTES", block)
+    path = tmp_path / "records.json"
+    path.write_bytes(content)
+    found = outcome(read_records(path, format="json"))
+    assert found == outcome(by_ijson_alone(path))
+    assert (found[1] is None) == (strictly_valid(content) is not None)
+
+
+@pytest.mark.parametrize("depth", [980, 990, 1000, 1200])
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_is_too_deep_for_the_fast_reader_is_not_for_the_other(depth, closed, tmp_path):
+    """A block's elements are one level deeper than a line's."""
+    path = tmp_path / "records.json"
+    deep = b"[" * depth + b"]" * (depth if closed else depth - 1)
+    path.write_bytes(b"[1,\n" + deep + b",\n" + deep + b",\n2]")
+    found = outcome(read_records(path))
+    assert found == outcome(by_ijson_alone(path))
+    assert len(found[0]) == (4 if closed else 1)
+    assert (found[1] is None) == closed
+
+
+def test_the_buffer_is_small_again_after_a_long_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_blocks, "BLOCK_BYTES", 1000)
+    sizes = []
+    read_from = json_blocks._Block.read_from
+
+    def note_size(block, source):
+        found = read_from(block, source)
+        sizes.append(len(block._buffer))
+        return found
+
+    monkeypatch.setattr(json_blocks._Block, "read_from", note_size)
+    path = tmp_path / "records.json"
+    lines = [*[b'"a.example"'] * 150, b'"' + b"b" * 100_000 + b'"', *[b'"c.example"'] * 150]
+    path.write_bytes(b"[" + b",\n".join(lines) + b"]\n")
+    assert sum(1 for _ in read_records(path)) == 301
+    assert max(sizes) > 100_000
+    assert sizes[0] == sizes[-1] == 1001
+
+
+CHARACTERS = "a", "\x7f", "\x80", "é", "\u07ff", "\u0800", "東", "\ud7ff", "\uffff", "🔎", "\U0010ffff"
+INTRUDERS = b"", b"\x80", b"\xc3", b"a", b"\xff", b"\xed\xa0\x80", b"\xc0\xaf"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_check_utf8_agrees_with_decode(seed):
+    """Texts around a multiple of a row's bytes, dense and sparse, whole and damaged, between stale bytes."""
+    rng = random.Random(seed)
+    verdicts = set()
+    for _ in range(25):
+        text = odd_text(rng, rows=rng.choice((0, 1, 2, 5)))
+        stale = rng.choice((b"", b"\x80", b"\xe6\x9d", b"a"))
+        buffer = bytearray(stale + text + stale)
+        expected = accepts(text.decode)
+        assert accepts(check_utf8, buffer, len(stale), len(stale) + len(text)) == expected
+        verdicts.add(expected)
+    assert verdicts == {True, False}
+
+
+def odd_text(rng, rows):
+    """Return UTF-8, often with a character across the end of a row, and often damaged there or elsewhere."""
+    share = rng.choice((0.002, 0.5))
+    text = b"".join(
+        rng.choice(CHARACTERS).encode() if rng.random() < share else b"a" * rng.choice((1, 90))
+        for _ in range(rng.choice((1, 30)) * (rows + 1))
+    )
+    text = text.ljust(rows * _ROW_BYTES + rng.randrange(4), b"a")
+    edge = rng.randrange(1, rows + 2) * _ROW_BYTES - rng.randrange(5)
+    text = text[:edge] + rng.choice(CHARACTERS).encode() + text[edge:]
+    if rng.random() < 0.6:
+        place = rng.choice((edge, rng.randrange(len(text)))) + rng.randrange(2)
+        text = text[:place] + rng.choice(INTRUDERS) + text[place + 1 :]
+    return text
+
+
+def accepts(decode, *arguments):
+    try:
+        decode(*arguments)
+    except UnicodeDecodeError:
+        return False
+    return True
