@@ -1,11 +1,17 @@
 """Batches of names of similar length for training, and the one loop that turns codes into logits."""
 
+import logging
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from data.feature_engineering import code_lengths
 from models.length_batches import length_sorted_batches
+from utils.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 # Batches sorted together in training. Sorting the whole set would put the same neighbours into a batch in
 # every epoch; a pool of 64 shuffled batches wastes about 3 % on padding and stays random.
@@ -34,11 +40,22 @@ def training_batches(lengths: np.ndarray, batch_size: int, rng: np.random.Genera
 
 @torch.inference_mode()
 def predict_logits(
-    model: nn.Module, codes: np.ndarray | Tensor, batch_size: int, device: torch.device
+    model: nn.Module,
+    codes: np.ndarray | Tensor,
+    batch_size: int,
+    device: torch.device,
+    on_fewer: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Return the logits (N, K), float32 on the CPU, of `codes` (N, T) uint8, in the order of the rows.
 
-    The model is set to evaluation mode and left in the mode in which it was.
+    The model is set to evaluation mode and left in the mode in which it was. Where the device has too little
+    memory for a batch, this batch and all after it are halved until they fit; `on_fewer` is called with the
+    number of names that did.
+
+    Raises
+    ------
+    UserError
+        Not even one name fits.
     """
     codes = torch.as_tensor(codes)
     lengths = code_lengths(codes.cpu().numpy())
@@ -49,8 +66,13 @@ def predict_logits(
     for rows in length_sorted_batches(lengths, batch_size):
         width = max(int(lengths[rows[-1]]), 1)
         index = torch.from_numpy(rows).to(codes.device)
-        batch = codes.index_select(0, index)[:, :width].to(device, non_blocking=True)
-        logits.append(model(batch).float())
+        batch = _to_device(codes.index_select(0, index)[:, :width], device)
+        answer, fitting = _forward(model, batch, batch_size)
+        if fitting < batch_size:
+            batch_size = fitting
+            if on_fewer is not None:
+                on_fewer(fitting)
+        logits.append(answer)
         order.append(rows)
     model.train(was_training)
     if not logits:
@@ -59,3 +81,25 @@ def predict_logits(
     result = torch.empty_like(sorted_logits)
     result[torch.from_numpy(np.concatenate(order))] = sorted_logits
     return result
+
+
+def _to_device(batch: Tensor, device: torch.device) -> Tensor:
+    """Copy a batch; to CUDA from page-locked memory, so that the host goes on meanwhile."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        batch = batch.contiguous().pin_memory()
+    return batch.to(device, non_blocking=True)
+
+
+def _forward(model: nn.Module, batch: Tensor, limit: int) -> tuple[Tensor, int]:
+    """Return the logits of a batch of at most `limit` rows at once, and the limit that the memory allowed."""
+    while True:
+        try:
+            return torch.cat([model(part).float() for part in batch.split(limit)]), limit
+        except torch.OutOfMemoryError as error:
+            if limit == 1:
+                raise UserError(f"{batch.device}: too little memory for a single name: {error}") from None
+        # Here, not above: the error holds on to what the failed attempt allocated.
+        limit = (limit + 1) // 2
+        logger.warning("%s: out of memory, going on with %d names at once", batch.device, limit)
+        if batch.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -52,7 +52,11 @@ class DomainClassifier(BaseClassifier):
         return cls(load_checkpoint(path), device, batch_size)
 
     def _logits(self, codes: np.ndarray) -> np.ndarray:
-        return predict_logits(self.model, codes, self.batch_size, self.device).numpy()
+        return predict_logits(self.model, codes, self.batch_size, self.device, self._take_fewer).numpy()
+
+    def _take_fewer(self, batch_size: int) -> None:
+        """Remember what fits into the device's memory."""
+        self.batch_size = batch_size
 
     @torch.inference_mode()
     def _attention(self, codes: np.ndarray) -> np.ndarray:

@@ -6,8 +6,11 @@ import torch
 from torch import nn
 
 from models.batching import predict_logits, training_batches
+from models.classifier import DomainClassifier
+from models.device import tensor_float32
 from models.length_batches import length_sorted_batches
 from tests.test_model import make_model, random_codes
+from utils.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -89,3 +92,63 @@ def test_prediction_uses_no_dropout_and_leaves_the_mode_as_it_was():
 
 def test_no_rows_give_no_logits():
     assert len(predict_logits(make_model(), random_codes([], 5), 8, CPU)) == 0
+
+
+class SmallMemory(nn.Module):
+    """Has memory for so many rows; keeps the sizes that were tried."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows, self.tried = rows, []
+
+    def forward(self, codes):
+        self.tried.append(len(codes))
+        if len(codes) > self.rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return codes[:, :1].float()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5, 8])
+def test_a_batch_that_does_not_fit_is_halved_and_so_are_those_after_it(rows, caplog):
+    codes, model, told = random_codes(lengths_of(24), 40), SmallMemory(rows), []
+    logits = predict_logits(model, codes, 8, CPU, told.append)
+    assert torch.equal(logits, codes[:, :1].float()), "each row is answered once, in its place"
+    fits = max(size for size in (8, 4, 2, 1) if size <= rows)
+    halvings = {8: 0, 4: 1, 2: 2, 1: 3}[fits]
+    assert told == ([fits] if halvings else [])
+    assert model.tried == [8, 4, 2, 1][:halvings] + [fits] * (24 // fits)
+    assert len(caplog.messages) == halvings
+
+
+def test_not_even_one_name_fits():
+    with pytest.raises(UserError, match=r"^cpu: too little memory for a single name: CUDA out of memory"):
+        predict_logits(SmallMemory(0), random_codes([5, 6], 8), 2, CPU)
+
+
+def test_the_classifier_remembers_what_fits(tiny_checkpoint):
+    classifier = DomainClassifier.load(tiny_checkpoint, batch_size=8)
+    expected = classifier.classify(["amberbasin7.com", "cedardelta1.com", "login-x.verify.top"] * 5)
+    forward, tried = classifier.model.forward, []
+
+    def small(codes):
+        tried.append(len(codes))
+        if len(codes) > 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(codes)
+
+    classifier.model.forward = small
+    for _ in range(2):
+        answers = classifier.classify(["amberbasin7.com", "cedardelta1.com", "login-x.verify.top"] * 5)
+        np.testing.assert_allclose(answers, expected, atol=1e-6)
+    assert classifier.batch_size == 2
+    assert tried[:3] == [8, 4, 2]
+    assert max(tried[3:]) == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+def test_cuda_gives_the_logits_of_the_cpu():
+    model, codes = make_model(), random_codes(lengths_of(500), 40)
+    expected = predict_logits(model, codes, 64, CPU)
+    with tensor_float32(allowed=False):
+        found = predict_logits(model.cuda(), codes, 64, torch.device("cuda"))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
