@@ -7,10 +7,12 @@ user assumes for the probabilities: only so does it keep the rate of false posit
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from utils.errors import ConfigError
+
+if TYPE_CHECKING:  # predict.py asks for the rates before it knows whether there is anything to compute
+    import numpy as np
 
 ALLOW, REVIEW, BLOCK = DECISIONS = ("allow", "review", "block")
 # At 1 % a team with a million look-ups a day would get ten thousand alarms: that is for a second look only.
@@ -36,8 +38,10 @@ class DecisionRule:
     review_at: float | None
     description: str
 
-    def decide(self, scores: np.ndarray) -> list[str | None]:
+    def decide(self, scores: "np.ndarray") -> list[str | None]:
         """Return the decision on each score (N,) float64; a score at a threshold reaches it."""
+        import numpy as np
+
         if self.review_at is None:
             return [None] * len(scores)
         level = (scores >= self.review_at).astype(np.intp)
