@@ -85,6 +85,15 @@ def test_check_utf8_agrees_with_decode(seed):
     assert verdicts == {True, False}
 
 
+@pytest.mark.parametrize("ascii_rows", [0, 1, 2])
+@pytest.mark.parametrize("ascii_bytes", [0, 1])
+def test_the_halves_of_a_character_do_not_meet(ascii_rows, ascii_bytes):
+    """Across ASCII bytes or rows of them, which are not looked at, two halves are no character."""
+    between = b"a" * (ascii_rows * _ROW_BYTES + ascii_bytes)
+    text = b"a" * (_ROW_BYTES - 1) + b"\xc3" + between + b"\xa9" + b"a" * _ROW_BYTES
+    assert accepts(check_utf8, bytearray(text), 0, len(text)) == (not between)
+
+
 def odd_text(rng, rows):
     """Return UTF-8, often with a character across the end of a row, and often damaged there or elsewhere."""
     share = rng.choice((0.002, 0.5))
