@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.device import tensor_float32
+from models.memory import explain_out_of_memory
 from models.optimization import learning_rate
 from models.training_data import TrainingData
 from models.training_state import (
@@ -135,7 +136,7 @@ class ModelTrainer:
         Raises
         ------
         TrainingFailedError
-            The loss or a gradient is NaN or infinite.
+            The loss or a gradient is NaN or infinite, or the device has no memory left.
         TrainingStopped
             `stop_requested` was set; the state went to `on_checkpoint`.
         ValueError
@@ -145,7 +146,10 @@ class ModelTrainer:
         validation = Validation(X_val, y_val, data.weights, self.metrics, self.processes)
         if self.epoch == 0 and self.step == 0:
             self._seed_dropout()
-        with tensor_float32(allowed=self.settings.precision != "fp32"):
+        with (
+            tensor_float32(allowed=self.settings.precision != "fp32"),
+            explain_out_of_memory(self.device, self.settings.batch_size),
+        ):
             self.train_step.prepare(data)
             while (
                 self.epoch < self.settings.epochs
