@@ -186,7 +186,7 @@ def measure_others(options: argparse.Namespace) -> dict[str, dict]:
     source, target = names_file(options, NAMES_OF_OTHERS), options.folder / "results-of-others.jsonl"
     program = Path(__file__).with_name("other_predictors.py")
     report = {}
-    print(f"\n{'system, one core':<28}{'names/s':>24}{'names per CPU second':>24}{'peak MB':>9}")
+    print(f"\n{'system, one core':<28}{'names/s':>24}{'answers alone/s':>24}{'peak MB':>9}")
     for system, (_, needs_own_environment) in SYSTEMS.items():
         if needs_own_environment and options.other_python is None:
             print(f"{system:<28}{'not measured: give --other-python':>34}")
@@ -197,10 +197,10 @@ def measure_others(options: argparse.Namespace) -> dict[str, dict]:
             for _ in range(options.repeats)
         ]
         printed = [json.loads(run.stdout.splitlines()[-2]) for run in rounds]
-        row = {key: summarize([one[key] for one in printed]) for key in ("names_per_s", "names_per_cpu_s")}
+        row = {key: summarize([one[key] for one in printed]) for key in printed[0]}
         row["peak_mb"] = summarize([run.peak_mb for run in rounds])
         report[system] = row
-        print(f"{system:<28}{spread(row['names_per_s']):>24}{spread(row['names_per_cpu_s']):>24}"
+        print(f"{system:<28}{spread(row['names_per_s']):>24}{spread(row['answers_per_s']):>24}"
               f"{row['peak_mb']['median']:>9.0f}", flush=True)  # fmt: skip
     return report
 
