@@ -64,6 +64,16 @@ def test_json_reads_back_row_by_row(tmp_path, suffix, batches):
     assert text.endswith("\n")
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_no_control_character_is_in_the_file(tmp_path, suffix):
+    name = "".join(map(chr, range(0xA1))) + "ü\u07ff\u2028"
+    path = tmp_path / f"out{suffix}"
+    write(path, [refused(name, f"bad_syntax: {name}")])
+    text = path.read_text(encoding="utf-8")
+    assert text.replace("\n", "").replace("\xa0", "").replace("\u2028", "").isprintable()
+    assert json.loads(text.strip("[\n]"))["domain"] == name
+
+
 def test_an_array_has_one_row_on_each_line(tmp_path):
     write(tmp_path / "out.json", ROWS[:2], ROWS[2:])
     lines = (tmp_path / "out.json").read_text(encoding="utf-8").splitlines()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from utils.prediction import Prediction
 OUTPUT_FORMATS = {"json": "a JSON array", "jsonl": "JSON Lines", "csv": "CSV", "table": "a table for people"}
 _FORMAT_OF_SUFFIX = {".json": "json", ".jsonl": "jsonl", ".csv": "csv"}
 # A spreadsheet takes a cell that starts with one of these for a formula (OWASP, "CSV injection").
+_CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -51,6 +53,13 @@ def output_format(path: Path | None, format: str | None = None, *, is_terminal: 
     return format or told
 
 
+def _printable(data: bytes) -> bytes:
+    """Escape the control characters that JSON lets pass: U+009B, for one, steers a terminal as ESC [ does."""
+    if b"\x7f" not in data and b"\xc2" not in data:
+        return data
+    return _CONTROLS.sub(lambda match: b"\\u00%02x" % match[0][-1], data)
+
+
 class Encoder(Protocol):
     """What turns predictions into the bytes of one output."""
 
@@ -80,7 +89,7 @@ class JsonLines:
         return b""
 
     def rows(self, predictions: Sequence[Prediction]) -> bytes:
-        return self._encode(predictions)
+        return _printable(self._encode(predictions))
 
     def end(self) -> bytes:
         return b""
@@ -106,7 +115,7 @@ class JsonArray:
         if not predictions:
             return b""
         # No value holds a raw line feed (JSON escapes it), so each one is the end of a row.
-        text = self._separator + self._encode(predictions)[:-1].replace(b"\n", b",\n")
+        text = self._separator + _printable(self._encode(predictions))[:-1].replace(b"\n", b",\n")
         self._separator = b",\n"
         return text
 
