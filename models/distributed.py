@@ -7,7 +7,6 @@ process ends all of them with one line. What the processes exchange by themselve
 CPU; gradients on CUDA go through NCCL. docs/SCALING.md has the rules that follow for batches and files.
 """
 
-import os
 import re
 import time
 import uuid
@@ -44,11 +43,16 @@ class ProcessGroup(OneProcess):
         self.rank, self.size = launch.rank, launch.size
         self.device = device
         self._asked: tuple[dist.Work, Tensor] | None = None
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
-        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        # A name of its own: after a restart the store still holds what was written before.
-        name = self.from_first(uuid.uuid4().hex)
-        self._store = dist.PrefixStore(name, dist.TCPStore(address, port, timeout=TIMEOUT))
+        store, _, _ = next(dist.rendezvous("env://", timeout=TIMEOUT))
+        store = dist.PrefixStore(agree_on_prefix(store, self.rank, self.size), store)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+            store=dist.PrefixStore("torch", store),
+            rank=self.rank,
+            world_size=self.size,
+            timeout=TIMEOUT,
+        )
+        self._store = dist.PrefixStore("training", store)
         self._stage = 0
 
     def replicate(self, model: nn.Module) -> nn.Module:
@@ -164,6 +168,34 @@ class ProcessGroup(OneProcess):
         """End this process after the one that failed: torchrun ends all as soon as one has ended."""
         time.sleep(PATIENCE_S)
         raise SystemExit(exit_code or EXIT_FAILED) from None
+
+
+def agree_on_prefix(store: dist.Store, rank: int, size: int) -> str:
+    """Return a prefix, the same in all processes, under which the store holds nothing of an earlier start.
+
+    torchrun keeps its store when it starts the processes again, and one of them may then take the address of
+    another that is gone (pytorch/pytorch issues 135712 and 167288). So the first process makes up a prefix,
+    and gives it to whoever asks under a name that nobody had before.
+    """
+    deadline = time.monotonic() + TIMEOUT.total_seconds()
+    name = uuid.uuid4().hex
+    unanswered = set(range(1, size)) if rank == 0 else {rank}
+    for other in unanswered:  # what an earlier start has left; who is there asks again
+        store.delete_key(f"who is {other}")
+    while unanswered:
+        if time.monotonic() > deadline:
+            raise UserError(f"{len(unanswered)} of {size} processes did not appear within {TIMEOUT}")
+        if rank == 0:
+            for other in [r for r in unanswered if store.check([f"who is {r}"])]:
+                store.set(f"prefix for {store.get(f'who is {other}').decode()}", name)
+                unanswered.remove(other)
+        elif store.check([f"prefix for {name}"]):
+            return store.get(f"prefix for {name}").decode()
+        else:
+            store.set(f"who is {rank}", name)
+        if unanswered:
+            time.sleep(POLL_S)
+    return name
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from models.device import resolve_device, uses_bfloat16
+from models.device import process_device, resolve_device, uses_bfloat16
+from models.model_trainer import ModelTrainer
+from tests.test_trainer import toy_data, toy_model
+from tests.toy_domains import toy_config
 from utils.errors import ConfigError
 
 
@@ -75,3 +78,47 @@ def test_bfloat16_on_a_card_that_has_it_and_on_one_that_has_not(machine):
     assert not uses_bfloat16("auto", card)
     with pytest.raises(ConfigError, match="bf16 does not work on this CUDA"):
         uses_bfloat16("bf16", card)
+
+
+def test_each_process_has_a_card_of_its_own(machine):
+    machine(cards=2)
+    for name in ("auto", "cuda"):
+        assert [process_device(name, rank) for rank in (0, 1)] == [
+            torch.device("cuda:0"),
+            torch.device("cuda:1"),
+        ]
+    assert process_device("cpu", 1) == torch.device("cpu")
+    with pytest.raises(ConfigError, match=r"--device cuda:2: this machine has 2 CUDA GPU"):
+        process_device("auto", 2)
+    with pytest.raises(ConfigError, match="--device cuda:1: several processes cannot share one GPU"):
+        process_device("cuda:1", 0)
+    machine(apple=True)
+    assert process_device("auto", 1) == torch.device("cpu")
+    with pytest.raises(ConfigError, match="--device mps: several processes cannot share one GPU"):
+        process_device("mps", 0)
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("auto", True), ("bf16", True), ("fp32", False)])
+def test_training_in_float32_rounds_no_factor_and_other_training_may(monkeypatch, precision, allowed):
+    monkeypatch.setattr("models.training_step.uses_bfloat16", lambda *_: False)
+    seen = []
+
+    def note(*_):
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32))
+        return {}
+
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    ModelTrainer(toy_model(), toy_config(epochs=1, precision=precision), metrics=note).train(
+        *toy_data(60, 20)
+    )
+    assert seen == [(allowed, allowed)]
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_cuda_learns_what_the_cpu_learns(precision):
+    config = toy_config(epochs=2, precision=precision)
+    expected = ModelTrainer(toy_model(), config, "cpu").train(*toy_data())
+    history = ModelTrainer(toy_model(), config, "cuda").train(*toy_data())
+    assert history["loss"] == pytest.approx(expected["loss"], abs=0.1)  # other dropout

@@ -19,7 +19,7 @@ from tests.toy_domains import CLASSES, toy_config, toy_domains
 ROOT = Path(__file__).parent.parent
 TRAIN = str(ROOT / "train.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 TOLERANCE = 1e-4
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,9 @@ def finish(process):
     try:
         _, errors = process.communicate(timeout=TIMEOUT_S)
     finally:
-        process.kill()
+        if process.poll() is None:
+            process.terminate()  # not kill: torchrun has to end its processes
+            process.wait(TIMEOUT_S)
     return process.returncode, errors
 
 
