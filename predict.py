@@ -15,16 +15,11 @@ from utils.config import FORMATS
 from utils.decision import DEFAULT_MAX_FPR
 from utils.errors import EXIT_DONE, EXIT_TERMINATED, ConfigError, run_script
 from utils.prediction_formats import OUTPUT_FORMATS, output_format
-from utils.run_folder import latest_checkpoint
 from utils.signals import Terminated, termination_interrupts
 
 if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
     from models.answering import Answerer
-    from models.base_classifier import BaseClassifier
     from models.prediction_run import PredictionJob
-
-SHIPPED_CHECKPOINT = Path(__file__).parent / "models" / "pretrained" / "default.pt"
-RUNS = Path("runs")
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -37,6 +32,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add_input_options(parser.add_argument_group("input"))
     add_output_options(parser.add_argument_group("output"))
     add_decision_options(parser.add_argument_group("decisions"))
+    add_reason_options(parser.add_argument_group("reasons"))
     model = parser.add_argument_group("model")
     model.add_argument(
         "--checkpoint",
@@ -52,10 +48,15 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def add_input_options(group: argparse._ArgumentGroup) -> None:
     """Add what says where the names are."""
     group.add_argument(
-        "--input", metavar="FILE", help="JSON array, JSON Lines, text or CSV, also .gz; - is stdin"
+        "--input", metavar="FILE", help="JSON, JSON Lines, text, CSV, Zeek log; also .gz, .zst; - is stdin"
     )
     group.add_argument("--input-format", choices=FORMATS, default="auto", help="default: look at the input")
-    group.add_argument("--column", metavar="NAME", help="the CSV column or JSON key that holds the names")
+    group.add_argument(
+        "--column",
+        metavar="NAME",
+        help="what holds the names: a CSV column, a JSON key (dns.rrname), a number from 1 where columns "
+        "have no names",
+    )
 
 
 def add_output_options(group: argparse._ArgumentGroup) -> None:
@@ -66,6 +67,9 @@ def add_output_options(group: argparse._ArgumentGroup) -> None:
         type=output_format_name,
         metavar="{" + ",".join(OUTPUT_FORMATS) + "}",
         help="of the output; default: what the name of --output ends in; on a terminal table, else jsonl",
+    )
+    group.add_argument(
+        "--keep-fields", action="store_true", help="put the whole input record beside each answer"
     )
     group.add_argument(
         "--line-buffered", action="store_true", help="answer each line as it comes, at the cost of speed"
@@ -85,11 +89,35 @@ def add_decision_options(group: argparse._ArgumentGroup) -> None:
         help=f"block at this rate of false positives: 0.01, 0.001 or 0.0001; default: {DEFAULT_MAX_FPR}",
     )
     threshold.add_argument("--threshold", type=share, metavar="SCORE", help="block from this score")
+    for option in ("--allow-list", "--block-list"):
+        group.add_argument(
+            option,
+            type=Path,
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="names for which the list decides: example.com, *.example.com or # comment; may be repeated",
+        )
     group.add_argument(
         "--prior",
         type=class_shares,
         metavar="CLASS=SHARE,…",
         help="class shares that the probabilities assume; default: those of the training data",
+    )
+
+
+def add_reason_options(group: argparse._ArgumentGroup) -> None:
+    """Add what says whether answers come with reasons."""
+    group.add_argument(
+        "--explain",
+        action="store_true",
+        help="say which parts of a name moved its score, and facts about it; some 50 times as slow",
+    )
+    group.add_argument(
+        "--explain-html",
+        type=Path,
+        metavar="FILE",
+        help="the same as one HTML page, for at most some thousand rows; implies --explain",
     )
 
 
@@ -118,15 +146,27 @@ def run(options: argparse.Namespace) -> int:
 def predict_file(options: argparse.Namespace) -> int:
     """Answer every row of a file or of stdin."""
     from models.prediction_run import run_job
+    from utils.explanation_html import ExplanationPage
 
     job = plan_job(options)
     job.check()
-    run_job(job, load_answerer(options), tell)
+    page = (
+        None
+        if options.explain_html is None
+        else ExplanationPage(options.explain_html, [job.source, job.output])
+    )
+    answerer = load_answerer(options)
+    answerer.explain = job.explain
+    run_job(job, answerer, tell, None if page is None else page.add)
+    if page is not None:
+        tell(page.write(answerer.rule.description))
     return EXIT_DONE
 
 
 def plan_job(options: argparse.Namespace) -> "PredictionJob":
     """Return what is read and written, with all that decides the output."""
+    from data.fingerprint import fingerprint
+    from models.model_choice import default_checkpoint
     from models.prediction_run import PredictionJob, file_digest
 
     format = output_format(options.output, options.format, is_terminal=sys.stdout.isatty())
@@ -135,13 +175,18 @@ def plan_job(options: argparse.Namespace) -> "PredictionJob":
         source=Path("-" if options.input is None else options.input),
         input_format=options.input_format,
         column=options.column,
+        keep_fields=options.keep_fields,
         output=options.output,
         output_format=format,
         line_buffered=options.line_buffered,
         resume=options.resume,
+        explain=options.explain or options.explain_html is not None,
         decisive={
             "checkpoint": file_digest(path) if path.is_file() else None,
             "decision": [options.max_fpr, options.threshold, options.prior],
+            "lists": [
+                [fingerprint(path) for path in paths] for paths in (options.allow_list, options.block_list)
+            ],
             "device": [options.device, options.batch_size],
         },
     )
@@ -149,75 +194,35 @@ def plan_job(options: argparse.Namespace) -> "PredictionJob":
 
 def ask(options: argparse.Namespace) -> int:
     """Answer at the interactive prompt."""
-    from utils.prompt import Answer, run_prompt
+    from models.prompt_session import PromptSession
+    from utils.prompt import run_prompt
 
     answerer = load_answerer(options)
-
-    def answer(text: str) -> Answer:
-        p = answerer.answer_text(text)
-        attention = None if p.error else answerer.classifier.attention(p.normalized)
-        return Answer(p.normalized, p.label, p.probabilities, attention, p.error)
-
-    run_prompt(answer, sys.stdout)
+    answerer.explain = True
+    run_prompt(PromptSession(answerer), sys.stdout)
     return EXIT_DONE
 
 
 def load_answerer(options: argparse.Namespace) -> "Answerer":
     """Load the model, and say which one answers and how it decides."""
+    from data.name_lists import NameLists
     from models.answering import Answerer
+    from models.model_choice import default_checkpoint, load_classifier
     from utils.decision import choose_rule
 
-    classifier = load_classifier(options)
+    lists = NameLists(options.allow_list, options.block_list)
+    path = options.checkpoint or default_checkpoint()
+    classifier = load_classifier(path, options.device, options.batch_size, options.prior, tell)
     rule = choose_rule(classifier.signature.thresholds, options.max_fpr, options.threshold)
     tell(rule.description)
-    return Answerer(classifier, rule)
-
-
-def load_classifier(options: argparse.Namespace) -> "BaseClassifier":
-    """Find the model and the device, say which they are, and load the model."""
-    from models.base_classifier import DEFAULT_BATCH_SIZE
-
-    path = options.checkpoint or default_checkpoint()
-    batch_size = options.batch_size or DEFAULT_BATCH_SIZE
-    if path.suffix.lower() == ".onnx":  # without PyTorch
-        from models.onnx_classifier import OnnxClassifier
-
-        classifier = OnnxClassifier.load(path, options.device, batch_size)
-        device, reason = classifier.device, "ONNX Runtime"
-    else:
-        from models.classifier import DomainClassifier
-        from models.device import resolve_device
-
-        device, reason = resolve_device(options.device)
-        classifier = DomainClassifier.load(path, device, batch_size)
-    if options.prior is not None:
-        classifier.assume_prior(options.prior)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    tell(f"model {shown} on {device} ({reason})")
-    return classifier
-
-
-def default_checkpoint() -> Path:
-    """Return the latest run's best weights, else the shipped model."""
-    path = latest_checkpoint(RUNS)
-    if path is None and SHIPPED_CHECKPOINT.is_file():
-        path = SHIPPED_CHECKPOINT
-    if path is None:
-        raise ConfigError(
-            f"no model: no finished run in {RUNS}/, no models/pretrained/{SHIPPED_CHECKPOINT.name}. "
-            "Train one with: python train.py --config config_test.yaml"
-        )
-    return path
+    return Answerer(classifier, rule, lists if lists else None)
 
 
 def refuse_options_of_files(options: argparse.Namespace) -> None:
     """Raise where an option that only a file or a pipe has comes with the prompt."""
-    given = [options.output, options.column, options.format, options.line_buffered, options.resume]
-    if any(given) or options.input_format != "auto":
-        raise ConfigError(
-            "--output, --format, --input-format, --column, --line-buffered and --resume go with --input, "
-            "or with names from a pipe"
-        )
+    given = [options.output, options.column, options.format, options.keep_fields, options.explain_html]
+    if any(given) or options.line_buffered or options.resume or options.input_format != "auto":
+        raise ConfigError("options of input and output go with --input, or with names from a pipe")
 
 
 def tell(line: str) -> None:

@@ -14,11 +14,13 @@ from data.fingerprint import fingerprint
 from data.progress_bars import ProgressBars
 from models.answering import Answerer
 from utils.errors import ConfigError, DataError, UserError
+from utils.prediction import Prediction
 from utils.prediction_writer import PredictionWriter, make_encoder
 from utils.row_batches import file_batches, live_batches
 from utils.versions import versions
 
 ROWS_AT_ONCE = 16_384  # enough to sort by length; a few megabytes
+EXPLAINED_ROWS_AT_ONCE = 512  # each costs some 50 times as much
 LIVE_ROWS_AT_ONCE = 256  # with --line-buffered: one forward pass
 
 
@@ -40,6 +42,8 @@ class PredictionJob:
         Whether each row is answered as it comes, at the cost of speed.
     resume
         Whether to go on with what an interrupted job left.
+    explain
+        Whether each row gets reasons.
     decisive
         What else decides the output, by name, as JSON can hold it: a resumed job must have the same.
     """
@@ -47,11 +51,12 @@ class PredictionJob:
     source: Path
     input_format: str
     column: str | None
-    keep_fields: bool = False
+    keep_fields: bool
     output: Path | None
     output_format: str
     line_buffered: bool
     resume: bool
+    explain: bool = False
     decisive: Mapping[str, object]
 
     def check(self) -> None:
@@ -71,11 +76,17 @@ class PredictionJob:
         """Tell whether the same rows come in the same batches again."""
         return self.source.is_file() and not self.line_buffered
 
+    @property
+    def rows_at_once(self) -> int:
+        """Return how many rows a batch of a file has."""
+        return EXPLAINED_ROWS_AT_ONCE if self.explain else ROWS_AT_ONCE
+
     def identity(self) -> dict[str, object] | None:
         """Return what decides every byte of the output; None where the job cannot be resumed."""
         if not self.can_resume or self.output is None:
             return None
-        settings = [self.input_format, self.column, self.keep_fields, self.output_format, ROWS_AT_ONCE]
+        settings = [self.input_format, self.column, self.keep_fields, self.output_format, self.explain]
+        settings.append(self.rows_at_once)
         return {
             "input": fingerprint(self.source),
             "reading": settings,
@@ -84,13 +95,20 @@ class PredictionJob:
         }
 
 
-def run_job(job: PredictionJob, answerer: Answerer, tell: Callable[[str], None]) -> None:
+def run_job(
+    job: PredictionJob,
+    answerer: Answerer,
+    tell: Callable[[str], None],
+    watch: Callable[[list[Prediction]], None] | None = None,
+) -> None:
     """Answer every row of the input.
 
     Parameters
     ----------
     tell
         Called with each line for people.
+    watch
+        Called with each batch once it is written.
 
     Raises
     ------
@@ -101,6 +119,7 @@ def run_job(job: PredictionJob, answerer: Answerer, tell: Callable[[str], None])
         job.output_format,
         answerer.classifier.classes,
         keep_fields=job.keep_fields,
+        explain=job.explain,
         is_stdout=job.output is None,
     )
     writer = PredictionWriter(job.output, encoder, job.identity(), job.resume)
@@ -110,7 +129,10 @@ def run_job(job: PredictionJob, answerer: Answerer, tell: Callable[[str], None])
             if job.resume:
                 tell(_where_it_goes_on(writer.resumed_rows))
             for batch in _batches(job, bars, writer):
-                writer.write(answerer.answer(batch))
+                predictions = answerer.answer(batch)
+                writer.write(predictions)
+                if watch is not None:
+                    watch(predictions)
     except (UserError, KeyboardInterrupt):
         if writer.partial is not None and writer.partial.exists():
             how = "; --resume goes on with them" if job.can_resume else ""
@@ -141,12 +163,14 @@ def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -
         job.source,
         format=job.input_format,
         column=job.column,
+        keep_fields=job.keep_fields,
+        strict=False,
         progress=note if job.source.is_file() else None,
     )
     records = islice(records, writer.resumed_rows, None)
     if job.can_resume:
-        return file_batches(records, ROWS_AT_ONCE)
-    return live_batches(records, LIVE_ROWS_AT_ONCE if job.line_buffered else ROWS_AT_ONCE)
+        return file_batches(records, job.rows_at_once)
+    return live_batches(records, LIVE_ROWS_AT_ONCE if job.line_buffered else job.rows_at_once)
 
 
 def _progress(job: PredictionJob) -> ProgressBars:

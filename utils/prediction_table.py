@@ -9,7 +9,7 @@ from typing import TextIO
 from utils.decision import ALLOW, BLOCK, DECISIONS, REVIEW
 from utils.errors import printable
 from utils.prediction import Prediction
-from utils.prompt import Style
+from utils.terminal_style import Style
 
 _COLOURS = {ALLOW: "32", REVIEW: "33", BLOCK: "1;31"}
 _NO_DECISION = "-"
