@@ -2,10 +2,10 @@
 
 python benchmarks/other_predictors.py SYSTEM NAMES.txt RESULTS.jsonl
 
-Each reads the file, answers in blocks of as many names as predict.py takes at once, and writes one JSON line
-a name. Its speed is that of the second and later blocks, from the file to the file and of the answers alone:
-loading, training and the first block do not count. The systems that learn from names are trained on the embedded sample before: their
-speed hardly depends on it.
+Each reads the file, answers in blocks, and writes one JSON line a name. Its speed is that of the second and
+later blocks, from the file to the file and of the answers alone: loading, training and the first block do not
+count. The systems that learn from names are trained on the embedded sample before: their speed hardly depends
+on it.
 """
 
 import json
@@ -25,7 +25,7 @@ from benchmarks.measuring import print_peak
 from benchmarks.same_layers import MAX_LENGTH
 from data.feature_engineering import NUM_CODES, encode_domains
 
-NAMES_AT_ONCE = 16_384
+NAMES_AT_ONCE = 4_096
 BATCH_SIZE = 256
 CLASSES = ("benign", "phishing", "malware")
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
