@@ -45,6 +45,29 @@ def tiny_checkpoint(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def rich_checkpoint(tmp_path_factory):
+    """Return the path of a checkpoint whose untrained model has every part that a network can have."""
+    from models.checkpoint import save_checkpoint
+    from tests.toy_domains import rich_checkpoint
+
+    path = tmp_path_factory.mktemp("rich") / "best.pt"
+    save_checkpoint(path, rich_checkpoint())
+    return path
+
+
+@pytest.fixture(scope="session")
+def onnx_file(rich_checkpoint):
+    """Return the path of that model's .onnx file, as export.py writes it."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="needs: pip install -r requirements-onnx.txt")
+    import export
+
+    path = rich_checkpoint.with_name("model.onnx")
+    export.export_model(rich_checkpoint, path, "onnx")
+    return path
+
+
 @pytest.fixture
 def good_content(tiny_checkpoint):
     """Return what a good checkpoint holds, to be spoiled."""

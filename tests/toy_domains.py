@@ -1,6 +1,7 @@
 """Made-up names whose class a tiny model can learn in a second, and the configuration of that model."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,4 +67,34 @@ def toy_config(**training):
         ),
         training=TrainingConfig(**settings | training),
         evaluation=EvaluationConfig(bootstrap_resamples=0),
+    )
+
+
+def rich_checkpoint():
+    """Return a checkpoint with n-gram tables, pooling, both poolings over time; its answers differ widely."""
+    import torch
+
+    from data.feature_engineering import NUM_CODES
+    from models.checkpoint import Checkpoint
+    from models.cnn_lstm_model import CNN_LSTM_Model
+
+    plain = toy_config()
+    sizes = {"ngram_sizes": (2, 3), "ngram_buckets": 512, "ngram_dim": 4, "pool_size": 2, "max_pooling": True}
+    config = replace(plain, model=replace(plain.model, **sizes))
+    torch.manual_seed(0)
+    model = CNN_LSTM_Model(NUM_CODES, len(CLASSES), config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() == 2:
+                weight *= 3.5  # an untrained model answers nearly alike whatever it is asked
+    return Checkpoint(
+        model_state_dict=model.state_dict(),
+        config=config,
+        history={},
+        classes=CLASSES,
+        benign_class="benign",
+        temperature=0.8,
+        thresholds={"0.01": 0.75, "0.001": 0.875, "0.0001": None},
+        prior={"benign": 0.5, "phishing": 0.3, "malware": 0.2},
+        max_length=MAX_LENGTH,
     )
