@@ -183,11 +183,11 @@ def plan_job(options: argparse.Namespace) -> "PredictionJob":
         explain=options.explain or options.explain_html is not None,
         decisive={
             "checkpoint": file_digest(path) if path.is_file() else None,
-            "decision": [options.max_fpr, options.threshold, options.prior],
+            "decisions": [options.max_fpr, options.threshold, options.prior],
             "lists": [
                 [fingerprint(path) for path in paths] for paths in (options.allow_list, options.block_list)
             ],
-            "device": [options.device, options.batch_size],
+            "devices": [options.device, options.batch_size],
         },
     )
 
@@ -199,6 +199,7 @@ def ask(options: argparse.Namespace) -> int:
 
     answerer = load_answerer(options)
     answerer.explain = True
+    answerer.answer_text("example.com")  # the first answer reads the public suffix list: nobody waits for it
     run_prompt(PromptSession(answerer), sys.stdout)
     return EXIT_DONE
 
@@ -206,10 +207,12 @@ def ask(options: argparse.Namespace) -> int:
 def load_answerer(options: argparse.Namespace) -> "Answerer":
     """Load the model, and say which one answers and how it decides."""
     from data.name_lists import NameLists
+    from models.allocator import keep_freed_memory
     from models.answering import Answerer
     from models.model_choice import default_checkpoint, load_classifier
     from utils.decision import choose_rule
 
+    keep_freed_memory()
     lists = NameLists(options.allow_list, options.block_list)
     path = options.checkpoint or default_checkpoint()
     classifier = load_classifier(path, options.device, options.batch_size, options.prior, tell)

@@ -151,7 +151,7 @@ class _Table:
 
 
 class _Lines:
-    """The lines of a CSV file for `csv.reader`, which takes as many as a row needs; some can be given back."""
+    """The lines of a CSV file for `csv.reader`, which takes as many as a row needs."""
 
     def __init__(self, source: ByteSource) -> None:
         self._lines = decoded_lines(source)

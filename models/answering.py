@@ -16,7 +16,7 @@ from data.record import Record
 from models.reasons import add_reasons
 from utils.decision import DecisionRule
 from utils.detection import malicious_scores
-from utils.prediction import Prediction, refused
+from utils.prediction import Prediction, probability_maker, refused
 
 if TYPE_CHECKING:
     from data.name_lists import NameLists
@@ -51,6 +51,7 @@ class Answerer:
         self.rule = rule
         self.lists = lists
         self.explain = explain
+        self._probabilities = probability_maker(classifier.classes)
         self._benign = classifier.classes.index(classifier.signature.benign_class)
 
     def answer_text(self, text: str) -> Prediction:
@@ -101,7 +102,7 @@ class Answerer:
                 names,
                 map(classes.__getitem__, best.tolist()),
                 probabilities[np.arange(len(names)), best].tolist(),
-                [dict(zip(classes, row, strict=True)) for row in probabilities.tolist()],
+                map(self._probabilities, *probabilities.T.tolist()),
                 decisions,
                 scores.round(DECIMALS).tolist(),
                 repeat(threshold),

@@ -89,9 +89,9 @@ class PredictionJob:
         settings.append(self.rows_at_once)
         return {
             "input": fingerprint(self.source),
-            "reading": settings,
+            "settings": settings,
             **self.decisive,
-            "release": versions(),
+            "versions": versions(),
         }
 
 

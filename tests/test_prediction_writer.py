@@ -105,13 +105,16 @@ def test_csv_reads_back_row_by_row(tmp_path, batches):
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_no_cell_of_a_csv_file_can_be_taken_for_a_formula(tmp_path, start):
     text = f"{start}cmd|' /C calc'!A0"
-    row = Prediction(text, text, text, 0.5, {"benign": 0.5}, "allow", 0.5, 0.5, text, text)
+    rows = [
+        Prediction(text, text, text, 0.5, {text: 0.5}, "allow", 0.5, 0.5, text, None),
+        refused(text, text),
+    ]
     with writer_to(tmp_path / "out.csv", (text,)) as writer:
-        writer.write([row])
+        writer.write(rows)
     content = (tmp_path / "out.csv").read_bytes().decode()
     for cells in csv.reader(io.StringIO(content, newline="")):
         assert not [cell for cell in cells if cell.startswith(start)]
-    assert content.count(f"'{start}cmd") == 5
+    assert content.count(f"'{start}cmd") == 6
 
 
 def test_a_number_is_no_formula(tmp_path):

@@ -22,7 +22,6 @@ except ImportError:  # Windows, where a second job fails when it renames the fil
     fcntl = None
 
 SAVE_EVERY_S = 2.0
-_VERSION = 1
 
 
 class Whole(NamedTuple):
@@ -124,14 +123,15 @@ class PartialFile:
         finally:
             self._close()
 
-    def abandon(self, ending: bytes) -> None:
+    def abandon(self, ending: bytes, *, keep: bool) -> None:
         """Keep what is whole, with the ending behind it, for people to read and for a job to go on with.
 
-        Whatever the file system refuses now is not told: the reason why the job ends is.
+        Without `keep` the file is removed. Whatever the file system refuses now is not told: the reason why
+        the job ends is.
         """
         with contextlib.suppress(OSError, UserError):
             self._cut()
-            if not self._whole.size:
+            if not keep:
                 self.partial.unlink()
                 self._state.unlink(missing_ok=True)
             else:
@@ -163,16 +163,18 @@ class PartialFile:
         """Return what an earlier job of the same kind left, None where there is none."""
         try:
             state = json.loads(self._state.read_text(encoding="utf-8"))
-            version, job, whole = state["version"], state["job"], Whole(state["bytes"], state["notes"])
+            job, whole = dict(state["job"]), Whole(state["bytes"], state["notes"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{self._state}: damaged; begin again without --resume") from None
         ours = json.loads(json.dumps(self._job))
-        different = [key for key in ours if version != _VERSION or job.get(key) != ours[key]]
+        different = [key for key in ours if job.get(key) != ours[key]]
         if different:
-            other = ", another ".join(different)
-            raise UserError(f"{self.partial} was begun with another {other}; begin again without --resume")
+            raise UserError(
+                f"{self.partial}: cannot go on, since it was begun with other {', '.join(different)}; "
+                "begin again without --resume"
+            )
         if os.fstat(self._file).st_size < whole.size:
             raise UserError(f"{self.partial}: shorter than it was; begin again without --resume")
         return whole
@@ -188,7 +190,7 @@ class PartialFile:
             return
         size, notes = self._whole
         os.fsync(self._file)
-        state = {"version": _VERSION, "job": self._job, "bytes": size, "notes": notes}
+        state = {"job": self._job, "bytes": size, "notes": notes}
         write_text(self._state, json.dumps(state))
         self._saved_at = time.monotonic()
 

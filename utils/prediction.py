@@ -1,5 +1,7 @@
 """One row of prediction output: what every output format and the prompt show."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
 import msgspec
 
 
@@ -19,6 +21,37 @@ class PredictionExplanation(msgspec.Struct):
     spans: list
     attention: list[float]
     facts: object
+
+
+class Probabilities(msgspec.Struct, gc=False):
+    """Class → probability: a mapping, made in a tenth of the time of a dict; see `probability_maker`."""
+
+    def keys(self) -> tuple[str, ...]:
+        return self.__struct_encode_fields__
+
+    def values(self) -> tuple[float, ...]:
+        return msgspec.structs.astuple(self)
+
+    def items(self) -> Iterable[tuple[str, float]]:
+        return zip(self.keys(), self.values(), strict=True)
+
+    def __getitem__(self, name: str) -> float:
+        return dict(self.items())[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+
+def probability_maker(classes: Sequence[str]) -> Callable[..., Mapping[str, float]]:
+    """Return what makes a mapping, class → probability, of one number a class."""
+    if any(character in name for name in classes for character in '"\\'):  # no name of a field of msgspec's
+        return lambda *row: dict(zip(classes, row, strict=True))
+    fields = [(f"p{number}", float) for number in range(len(classes))]
+    names = {f"p{number}": name for number, name in enumerate(classes)}
+    return msgspec.defstruct("ClassProbabilities", fields, bases=(Probabilities,), rename=names, gc=False)
 
 
 class Prediction(msgspec.Struct, gc=False):
@@ -56,7 +89,7 @@ class Prediction(msgspec.Struct, gc=False):
     normalized: str | None
     label: str | None
     probability: float | None
-    probabilities: dict[str, float] | None
+    probabilities: Mapping[str, float] | None
     decision: str | None
     score: float | None
     threshold: float | None

@@ -132,8 +132,8 @@ class JsonArray:
 class Csv:
     """RFC 4180 with a header; no cell can be taken for a formula.
 
-    Kept fields get a column each, `fields.NAME`, where the first row has them as a mapping: a CSV file has the
-    same columns in every row. Records of JSON stand as JSON text in one column `fields`.
+    Kept fields get a column each, `fields.NAME`, where the first row has them as a mapping: rows of CSV files
+    all have the same. Records of JSON stand as JSON text in one column `fields`.
 
     Parameters
     ----------
@@ -147,6 +147,7 @@ class Csv:
 
     def __init__(self, classes: Sequence[str], keep_fields: bool = False, explain: bool = False) -> None:
         self._classes = classes
+        self._labels = {name: _plain_cell(name) for name in classes}
         self._explain = explain
         self._keep = keep_fields
         self._columns: list[str] | None = None  # of the kept fields; None before the first row
@@ -162,25 +163,15 @@ class Csv:
             fields = predictions[0].fields
             self._columns = list(fields) if isinstance(fields, dict) else []
             header = self._header()
-        kept = self._kept_cells if self._keep else lambda prediction: ()
-        nothing = [None] * len(self._classes)
-        return header + self._text(
-            [
-                _plain_cell(p.domain),
-                _plain_cell(p.normalized),
-                _plain_cell(p.label),
-                p.probability,
-                *(p.probabilities.values() if p.probabilities else nothing),
-                p.decision,
-                p.score,
-                p.threshold,
-                _plain_cell(p.decided_by),
-                _plain_cell(p.error),
-                *([_plain_cell("; ".join(p.reasons or ()))] if self._explain else ()),
-                *kept(p),
+        rows = [self._refused(p) if p.error is not None else self._answered(p) for p in predictions]
+        if self._explain:
+            rows = [
+                (*row, _plain_cell("; ".join(p.reasons or ())))
+                for row, p in zip(rows, predictions, strict=True)
             ]
-            for p in predictions
-        )
+        if self._keep:
+            rows = [(*row, *self._kept_cells(p)) for row, p in zip(rows, predictions, strict=True)]
+        return header + self._text(rows)
 
     def end(self) -> bytes:
         # A job without a row has not written its header.
@@ -191,6 +182,25 @@ class Csv:
 
     def go_on(self, state: Mapping) -> None:
         self._columns = state["columns"]
+
+    def _answered(self, p: Prediction) -> tuple:
+        given, name, decider = p.domain, p.normalized, p.decided_by
+        # Nearly every name begins with a letter or a digit, and then a test of one character is enough.
+        return (
+            given if type(given) is str and given[:1].isalnum() else _plain_cell(given),
+            name if name[0].isalnum() else _plain_cell(name),
+            self._labels[p.label],
+            p.probability,
+            *p.probabilities.values(),
+            p.decision,
+            p.score,
+            p.threshold,
+            decider if decider == "model" else _plain_cell(decider),
+            None,
+        )
+
+    def _refused(self, p: Prediction) -> tuple:
+        return (_plain_cell(p.domain), *[None] * (7 + len(self._classes)), _plain_cell(p.error))
 
     def _header(self) -> bytes:
         classes = [f"p_{name}" for name in self._classes]

@@ -116,7 +116,7 @@ class PredictionWriter:
         elif kind is None:
             self._output.complete(self._encoder.end())
         else:
-            self._output.abandon(self._encoder.end())
+            self._output.abandon(self._encoder.end(), keep=self.summary.rows > 0)
 
     def _notes(self, summary: PredictionSummary) -> dict[str, object]:
         return {"summary": summary.to_dict(), "encoder": self._encoder.state()}

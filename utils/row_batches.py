@@ -4,14 +4,12 @@ A file is read as far as a batch goes. From a pipe (`tail -f log | …`) nobody 
 so a thread waits for rows, and a batch is what has arrived.
 """
 
-import queue
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
 Row = TypeVar("Row")
-_END = object()
 
 
 def file_batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
@@ -39,40 +37,37 @@ def live_batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
     When `rows` raises, the rows before come first, then the error.
     """
-    waiting: queue.Queue = queue.Queue(maxsize=2 * size)
+    waiting: list[Row] = []
+    changed = threading.Condition()
+    ended = False
+    failure: Exception | None = None
 
     def read() -> None:
+        nonlocal ended, failure
         try:
             for row in rows:
-                waiting.put(row)
-            waiting.put(_END)
+                with changed:
+                    while len(waiting) >= size:
+                        changed.wait()
+                    waiting.append(row)
+                    if len(waiting) == 1:
+                        changed.notify()
         except Exception as error:  # noqa: BLE001 - handed to the thread that asked
-            waiting.put(_Failure(error))
+            failure = error
+        with changed:
+            ended = True
+            changed.notify()
 
     threading.Thread(target=read, name="row reader", daemon=True).start()
-    last: object = None
-    while last is None:
-        batch: list[Row] = []
-        item = waiting.get()
-        while True:
-            if item is _END or isinstance(item, _Failure):
-                last = item
-                break
-            batch.append(item)
-            if len(batch) == size:
-                break
-            try:
-                item = waiting.get_nowait()
-            except queue.Empty:
-                break
-        if batch:
-            yield batch
-    if isinstance(last, _Failure):
-        raise last.error
-
-
-class _Failure:
-    """An error on its way from the reading thread."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+    while True:
+        with changed:
+            while not waiting and not ended:
+                changed.wait()
+            batch = waiting.copy()
+            waiting.clear()
+            changed.notify()
+        if not batch:
+            break
+        yield batch
+    if failure is not None:
+        raise failure
