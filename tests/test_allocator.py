@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import predict
 from models.allocator import _is_glibc, keep_freed_memory
+from models.classifier import DomainClassifier
 
 PROJECT = Path(__file__).parent.parent
 ROUNDS, BLOCKS, BLOCK_BYTES = 20, 8, 16 * 2**20
@@ -62,3 +64,14 @@ def test_another_c_library_is_left_alone(monkeypatch):
 
     monkeypatch.setattr(os, "confstr", unknown)
     assert not keep_freed_memory()
+
+
+def test_predict_sets_it_before_the_model_is_loaded(tiny_checkpoint, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("models.allocator.keep_freed_memory", lambda: calls.append("allocator"))
+    load = DomainClassifier.load
+    monkeypatch.setattr(DomainClassifier, "load", lambda *given: calls.append("model") or load(*given))
+    (tmp_path / "names.txt").write_text("example.com\n", encoding="utf-8")
+    files = ["--input", str(tmp_path / "names.txt"), "--output", str(tmp_path / "out.jsonl")]
+    assert predict.main([*files, "--checkpoint", str(tiny_checkpoint), "--device", "cpu"]) == 0
+    assert calls == ["allocator", "model"]
