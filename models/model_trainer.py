@@ -26,12 +26,13 @@ from models.training_state import (
     TrainingFailedError,
     TrainingStopped,
     random_states,
+    seed_of,
     set_random_states,
 )
 from models.training_step import TrainingStep
 from models.validation import Metrics, Validation
 from utils.config import Config, as_config
-from utils.errors import ConfigError, UserError
+from utils.errors import UserError
 from utils.processes import OneProcess
 
 # How often the host waits for the device: often enough for a live progress bar, rare enough to cost nothing.
@@ -82,18 +83,12 @@ class ModelTrainer:
         self.model = model.to(self.device)
         self.settings = as_config(config).training
         self.processes = processes or OneProcess()
-        if self.settings.batch_size < self.processes.size:
-            raise ConfigError(
-                f"training.batch_size: {self.settings.batch_size} names cannot be divided among "
-                f"{self.processes.size} processes"
-            )
         self.metrics = metrics
         self.on_epoch_end = on_epoch_end
         self.on_checkpoint = on_checkpoint
         # tqdm: None means "not a tty"
         self.progress_off = None if show_progress is None else not show_progress
-        if not self.processes.is_first:
-            self.progress_off = True
+        self.progress_off = self.progress_off if self.processes.is_first else True
         self.train_step = TrainingStep(self.model, self.settings, self.device, self.processes)
         self.optimizer = self.train_step.optimizer
         self.history: dict[str, list[float]] = {}
@@ -283,7 +278,7 @@ class ModelTrainer:
 
     def _seed_dropout(self) -> None:
         """Let each process hide other numbers; the batches have a generator of their own."""
-        torch.manual_seed(self.settings.seed + (self.processes.rank << 32))
+        torch.manual_seed(seed_of(self.settings.seed, self.processes.rank))
 
     def _raise_if_not_finite(self) -> None:
         """Wait for the device and raise where a loss or gradient was not finite, in any process."""

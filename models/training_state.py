@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -164,3 +165,11 @@ def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> Non
     torch.set_rng_state(states["cpu"].cpu())
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+
+
+def seed_of(seed: int, rank: int) -> int:
+    """Return the seed for what a process draws: `seed` for the first, others for the others.
+
+    PyTorch's generator on the CPU looks at the lower 32 bits only.
+    """
+    return int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]) if rank else seed

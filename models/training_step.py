@@ -12,6 +12,7 @@ from models.optimization import make_optimizer
 from models.training_data import Batch, TrainingData
 from models.training_state import EpochSums
 from utils.config import TrainingConfig
+from utils.errors import ConfigError
 from utils.processes import OneProcess
 
 
@@ -25,6 +26,11 @@ class TrainingStep:
     def __init__(
         self, model: nn.Module, settings: TrainingConfig, device: torch.device, processes: OneProcess
     ) -> None:
+        if settings.batch_size < processes.size:
+            raise ConfigError(
+                f"training.batch_size: {settings.batch_size} names cannot be divided among "
+                f"{processes.size} processes"
+            )
         self.model = model
         self.settings = settings
         self.device = device
