@@ -4,6 +4,7 @@ Every key, its type, its range and its default stand here once; `config.yaml` ex
 Nothing here imports torch, so that a usage error shows at once.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -210,7 +211,22 @@ def _contradictions(config: Config) -> list[str]:
         problems.append(f"evaluation.benign_class: '{config.evaluation.benign_class}' is not in data.classes")
     if not config.output.name or any(c in config.output.name for c in "/\\\0"):
         problems.append(f"output.name: must be a plain folder name. Got {config.output.name!r}")
+    problems += _path_problems(
+        {"data.root": data.root, "data.cache_dir": data.cache_dir}
+        | {"output.directory": config.output.directory, "output.name": config.output.name}
+    )
     return problems + _weight_problems(config.training.class_weights, classes)
+
+
+def _path_problems(names: Mapping[str, str | None]) -> list[str]:
+    """Return which of these file names the system cannot write: with the locale C, say, those beyond ASCII."""
+    problems = []
+    for key, name in names.items():
+        try:
+            os.fsencode(name or "")
+        except UnicodeEncodeError as error:
+            problems.append(f"{key}: the locale's encoding, {error.encoding}, cannot write {name!r}")
+    return problems
 
 
 def _weight_problems(weights: str | Mapping[str, float], classes: tuple[str, ...]) -> list[str]:
