@@ -219,7 +219,7 @@ def _contradictions(config: Config) -> list[str]:
 
 
 def _path_problems(names: Mapping[str, str | None]) -> list[str]:
-    """Return which of these file names the system cannot write: with the locale C, say, those beyond ASCII."""
+    """Return which of these file names the system cannot write: beyond ASCII with the locale C."""
     problems = []
     for key, name in names.items():
         try:
