@@ -106,13 +106,13 @@ class KilledTraining:
         RuntimeError
             It failed by itself.
         """
-        before, halves = self._place(), set(self._half_files())
+        before, halves, saved = self.place(), set(self._half_files()), self._saved_ns()
         kind = draw.choice(["anywhere", "training", "training", "writing", "writing"])
         process = self.start()
         if kind == "anywhere":
             time.sleep(draw.uniform(0, usual_s))
         else:
-            self._wait(process, lambda: self._place() != before)
+            self._wait(process, lambda: self._saved_ns() != saved)
             time.sleep(draw.uniform(0, TRAINED_S))
         if kind == "writing":
             self._wait(process, lambda: set(self._half_files()) - halves)
@@ -121,7 +121,7 @@ class KilledTraining:
             raise RuntimeError(f"failed by itself: {(self.folder / 'stderr.txt').read_text()[-2000:]}")
         if process.returncode == 0:
             return None
-        after = self._place()
+        after = self.place()
         if set(self._half_files()) - halves:
             return "while a file was written"
         if after == before:
@@ -133,12 +133,16 @@ class KilledTraining:
         while process.poll() is None and not condition():
             time.sleep(POLL_S)
 
-    def _place(self) -> tuple[int, int] | None:
+    def place(self) -> tuple[int, int] | None:
         """Return epoch and step of the checkpoint, which must load; None where there is none."""
         if self.run_folder is None:
             return None
         state = load_checkpoint(self.run_folder / "last.pt").trainer_state
         return state["epoch"], state["step"]
+
+    def _saved_ns(self) -> int | None:
+        """Return when the checkpoint was written last: cheaper to ask than where it stands."""
+        return None if self.run_folder is None else (self.run_folder / "last.pt").stat().st_mtime_ns
 
     def _half_files(self) -> list[Path]:
         """Return what is, or was, being written."""
