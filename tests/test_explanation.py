@@ -163,6 +163,30 @@ def test_no_names_no_explanations(tiny):
     assert explain(tiny, []) == []
 
 
+class Counting:
+    """Passes names on to a classifier and counts them."""
+
+    def __init__(self, classifier):
+        self.classes, self.signature, self._classifier = classifier.classes, classifier.signature, classifier
+        self.asked = []
+
+    def learned_probabilities(self, domains):
+        self.asked.append(len(domains))
+        return self._classifier.learned_probabilities(domains)
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_names_are_explained_in_three_passes(tiny, count):
+    """The name, windows of it, spans of it: what an answer at the prompt costs depends on nothing else."""
+    names, _ = toy_domains(count, seed=11)
+    counting = Counting(tiny)
+    explain(counting, names)
+    assert len(counting.asked) == 3
+    assert counting.asked[0] == count
+    assert counting.asked[1] <= 2 * sum(map(len, names))
+    assert counting.asked[2] <= 3 * 2 * MAX_SPANS * count
+
+
 def test_a_prior_does_not_change_an_explanation(tiny):
     names, _ = toy_domains(12, seed=7)
     before = explain(tiny, names)

@@ -119,7 +119,9 @@ def _answer_file(rest: str, session: Session) -> str:
     named = [p for p in highest if p.error is None]
     if named:
         lines.append(f"  the highest scores of {summary.rows:,}:" if summary.rows > len(named) else "")
-        lines += [f"    {p.score:.4f}  {p.decision or '-':<8}  {p.label}  {p.normalized}" for p in named]
+        width = max(len(p.label) for p in named)
+        for p in named:
+            lines.append(f"    {p.score:.4f}  {p.decision or '-':<6}  {p.label:<{width}}  {p.normalized}")
     return "\n".join(line for line in [*lines, *note] if line)
 
 
