@@ -5,9 +5,9 @@ alphabet, and the model is asked again (occlusion: Zeiler, Fergus 2014, arXiv:13
 Jurafsky 2016, arXiv:1612.08220). Characters that matter are joined to spans, and each span is hidden as a
 whole: its weight is what that did to the model's answer.
 
-Chosen by measurement (docs/EXPLANATIONS.md, benchmarks/bench_explanation.py): hiding or deleting what is marked
-moves the answer further than random parts or the characters with most attention do. Integrated gradients are
-no better and need the network's insides; this asks the classifier only.
+Chosen by measurement (docs/EXPLANATIONS.md, benchmarks/bench_explanation.py): hiding or deleting what is
+marked moves the answer further than random parts or the characters with most attention do. Integrated gradients
+are no better and need the network's insides; this asks the classifier only.
 """
 
 import re
