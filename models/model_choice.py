@@ -51,6 +51,13 @@ def load_classifier(
         Class shares that the probabilities assume; None for those of the training data.
     tell
         Called with the line for people.
+
+    Raises
+    ------
+    CheckpointError
+        The file is no model, or damaged.
+    ConfigError
+        The device, the prior, or what is installed does not fit.
     """
     batch_size = batch_size or DEFAULT_BATCH_SIZE
     if path.suffix.lower() == ".onnx":
@@ -59,9 +66,16 @@ def load_classifier(
         classifier = OnnxClassifier.load(path, device_name, batch_size)
         device, reason = classifier.device, "ONNX Runtime"
     else:
-        from models.classifier import DomainClassifier
-        from models.device import resolve_device
-
+        try:
+            from models.classifier import DomainClassifier
+            from models.device import resolve_device
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ConfigError(
+                f"{path}: a .pt model needs PyTorch (pip install -r requirements.txt); "
+                "without it, take an .onnx file that export.py made"
+            ) from None
         device, reason = resolve_device(device_name)
         classifier = DomainClassifier.load(path, device, batch_size)
     if prior is not None:

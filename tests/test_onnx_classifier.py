@@ -115,6 +115,13 @@ def test_a_missing_onnx_runtime_is_one_line_with_the_command(onnx_file):
     assert "pip install -r requirements-onnx.txt" in line
 
 
+def test_a_checkpoint_where_pytorch_is_missing_is_one_line(rich_checkpoint):
+    done = predict("--checkpoint", rich_checkpoint, without="torch", stdin=b"example.com\n")
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert line.endswith("without it, take an .onnx file that export.py made")
+
+
 def test_auto_takes_the_processor_where_there_is_no_gpu(onnx_file, monkeypatch):
     import onnxruntime
 
