@@ -150,11 +150,11 @@ def predict_file(options: argparse.Namespace) -> int:
 
     job = plan_job(options)
     job.check()
-    page = (
-        None
-        if options.explain_html is None
-        else ExplanationPage(options.explain_html, [job.source, job.output])
-    )
+    page = None
+    if options.explain_html is not None:
+        if options.resume:
+            raise ConfigError("--explain-html needs every row: it does not go with --resume")
+        page = ExplanationPage(options.explain_html, [job.source, job.output])
     answerer = load_answerer(options)
     answerer.explain = job.explain
     run_job(job, answerer, tell, None if page is None else page.add)

@@ -6,8 +6,8 @@ Jurafsky 2016, arXiv:1612.08220). Characters that matter are joined to spans, an
 whole: its weight is what that did to the model's answer.
 
 Chosen by measurement (docs/EXPLANATIONS.md, benchmarks/bench_explanation.py): hiding or deleting what is
-marked moves the answer further than random parts or the characters with most attention do. Integrated gradients
-are no better and need the network's insides; this asks the classifier only.
+marked moves the answer further than random parts or the characters with most attention do. Integrated
+gradients are no better and need the network's insides; this asks the classifier only.
 """
 
 import re

@@ -105,6 +105,13 @@ def test_a_page_that_cannot_be_is_told_before_the_model_is_loaded(tmp_path, caps
     assert (tmp_path / "names.json").read_text(encoding="utf-8") == '["a.com"]'
 
 
+def test_a_page_does_not_go_with_resume(tmp_path, capsys):
+    (tmp_path / "names.json").write_text('["a.com"]', encoding="utf-8")
+    options = ["--input", str(tmp_path / "names.json"), "--output", str(tmp_path / "out.csv"), "--resume"]
+    assert predict.main([*options, "--explain-html", str(tmp_path / "page.html")]) == 2
+    assert "does not go with --resume" in capsys.readouterr().err
+
+
 def test_reasons_of_nothing_but_errors(tiny_checkpoint):
     rows = [refused("x", "single_label: no dot")]
     add_reasons(DomainClassifier.load(tiny_checkpoint), rows)
