@@ -1,8 +1,8 @@
 """Unicode labels that look like ASCII: which ASCII text they imitate, and which scripts they mix.
 
 The look-alikes are those of Unicode's confusables list (UTS 39, https://www.unicode.org/reports/tr39/), from
-the package confusable-homoglyphs; nothing is looked up elsewhere. (Python's `unicodedata` alone reads 2 of the
-27 homographs of the tests by NFKD, 8 by the names of characters.) What is flagged follows the browsers
+the package confusable-homoglyphs; nothing is looked up elsewhere. (Python's `unicodedata` alone reads 2 of
+the 27 homographs of the tests by NFKD, 8 by the names of characters.) What is flagged follows the browsers
 (https://chromium.googlesource.com/chromium/src/+/main/docs/idn.md): a label that mixes Latin with a script
 whose letters look like Latin ones, and a label of one such script that reads as ASCII throughout, unless its
 top-level domain is at home in that script.
