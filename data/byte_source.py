@@ -65,7 +65,7 @@ class ByteSource:
 
     def __enter__(self) -> "ByteSource":
         try:
-            self._file = sys.stdin.buffer if self._path == STDIN else self._path.open("rb", buffering=0)
+            self._file = _raw_stdin() if self._path == STDIN else self._path.open("rb", buffering=0)
         except OSError as error:
             raise self.error(f"cannot be opened: {error.strerror}") from error
         try:
@@ -159,6 +159,11 @@ class _FileBytes(io.RawIOBase):
         if self._progress is not None and size:
             self._progress(size)
         return size
+
+
+def _raw_stdin() -> BinaryIO:
+    """Return standard input without its buffer, whose lock a waiting thread would hold when Python ends."""
+    return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
 
 
 class _Chained(io.RawIOBase):

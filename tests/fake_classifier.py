@@ -11,19 +11,25 @@ CLASSES = ("benign", "phishing", "malware")
 THRESHOLDS = {"0.01": 0.9, "0.001": 0.98, "0.0001": None}
 PRIOR = {"benign": 0.5, "phishing": 0.3, "malware": 0.2}
 
-# Runs predict.py with this classifier in the place of a checkpoint's; the first argument is its delay.
+BATCH = 500
+# Runs predict.py with this classifier in the place of a checkpoint's, small batches, and a state after each
+# of them; the first argument is what a batch takes.
 PROGRAM = """
 import sys
 import models.model_choice as choice
-from tests.fake_classifier import FakeClassifier
+import models.prediction_run as prediction_run
+import utils.partial_file as partial_file
+from tests.fake_classifier import BATCH, FakeClassifier
 choice.load_classifier = lambda *_: FakeClassifier(delay_s=float(sys.argv[1]))
+prediction_run.ROWS_AT_ONCE = BATCH
+partial_file.SAVE_EVERY_S = 0
 import predict
 sys.exit(predict.main(sys.argv[2:]))
 """
 
 
 class FakeClassifier(BaseClassifier):
-    """Logits are a fixed linear function of a name's codes; each batch may take some time."""
+    """Logits are a fixed function of a name's codes; each batch may take some time."""
 
     def __init__(self, thresholds=THRESHOLDS, prior=PRIOR, delay_s=0.0):
         super().__init__(
@@ -31,12 +37,13 @@ class FakeClassifier(BaseClassifier):
         )
         self.delay_s = delay_s
         self.asked: list[int] = []  # names in each batch
-        self._weights = np.random.default_rng(3).normal(0, 0.02, (64, 3)).astype(np.float32)
+        self._weights = np.random.default_rng(3).normal(0, 1, (64, 3)).astype(np.float32)
 
     def _logits(self, codes):
         time.sleep(self.delay_s)
         self.asked.append(len(codes))
-        return codes.astype(np.float32) @ self._weights[: codes.shape[1]]
+        # The sine spreads the scores: names that differ in one character have nothing in common.
+        return 4 * np.sin(codes.astype(np.float32) @ self._weights[: codes.shape[1]])
 
     def _attention(self, codes):
         return np.full(codes.shape[1], 1 / codes.shape[1], dtype=np.float32)
