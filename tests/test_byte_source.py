@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from data.data_loader import Record, read_records
 from tests.zenodo_records import write_records
@@ -30,9 +31,34 @@ class TestCompression:
         assert domains(read(members)) == ["a.example", "b.example"]
         assert domains(read(members + bytes(1000))) == ["a.example", "b.example"]
 
-    def test_much_content_in_few_bytes(self, tmp_path):
+    @pytest.mark.parametrize("name", ["x.json.zst", "x.json"])
+    def test_zstandard_is_told_by_its_content(self, name, read):
+        compress = zstandard.ZstdCompressor().compress
+        assert domains(read(compress(self.CONTENT), name)) == ["a.example", "b.example"]
+        frames = b"".join(map(compress, [self.CONTENT[:20], b"", self.CONTENT[20:]]))
+        assert domains(read(frames, name)) == ["a.example", "b.example"]
+
+    def test_damaged_zstandard_is_an_error_after_the_good_records(self, tmp_path):
+        path = tmp_path / "x.jsonl.zst"
+        content = b"".join(b'"name-%d.example"\n' % number for number in range(50_000))
+        compressed = zstandard.ZstdCompressor(write_checksum=True).compress(content)
+        for damaged, message in [
+            (compressed[:-1], "ends early"),
+            (compressed[: len(compressed) // 2], "ends early"),
+            (compressed[:-4] + bytes(4), "damaged"),
+            (compressed + b"garbage", "damaged"),
+        ]:
+            path.write_bytes(damaged)
+            records = []
+            with pytest.raises(DataError, match=f"the zstandard data (is )?{message}"):
+                records.extend(read_records(path))
+            assert len(records) > 1_000
+            assert all(record.domain for record in records[:-1])
+
+    @pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress])
+    def test_much_content_in_few_bytes(self, compress, tmp_path):
         path = tmp_path / "x.jsonl.gz"
-        path.write_bytes(gzip.compress(b'"a.example"\n' * 200_000))
+        path.write_bytes(compress(b'"a.example"\n' * 200_000))
         assert sum(record.domain == "a.example" for record in read_records(path)) == 200_000
 
     @pytest.mark.parametrize("layout", ["mongoexport", "pretty", "jsonl"])

@@ -97,12 +97,14 @@ class TestNoData:
             (b"PK\x03\x04rest", "a zip archive"),
             (b"BZh91AY", "bzip2 data"),
             (b"\xfd7zXZ\x00rest", "xz data"),
-            (b"\x28\xb5\x2f\xfdrest", "zstandard data"),
             ("a.example\n".encode("utf-16"), "UTF-16 text"),
         ],
     )
-    def test_what_is_neither_text_nor_gzip(self, content, found, read):
-        assert read(content) == ([], f": expected UTF-8 text, plain or gzip-compressed, found {found}")
+    def test_what_is_neither_text_nor_compressed_as_expected(self, content, found, read):
+        assert read(content) == (
+            [],
+            f": expected UTF-8 text, plain or compressed by gzip or zstandard, found {found}",
+        )
 
     def test_binary_data(self, read):
         assert read(bytes(range(256)) * 40) == ([], ": expected text, found binary data")
