@@ -209,6 +209,9 @@ def _checked(content: Any) -> Checkpoint:
         if not isinstance(content.get(key), Mapping):
             raise CheckpointError(f"the entry '{key}' is missing or no mapping")
     signature = check_signature(content)
+    state = content.get("trainer_state")
+    if state is not None and not (isinstance(state, Mapping) and type(state.get("epoch")) is int):
+        raise CheckpointError("its state of a training does not say which epoch it is of")
     _check_weights(content["model_state_dict"])
     return Checkpoint(
         **signature,
@@ -216,7 +219,7 @@ def _checked(content: Any) -> Checkpoint:
         config=as_config(content["config"]),
         history=content["history"],
         metadata=content["metadata"],
-        trainer_state=content.get("trainer_state"),
+        trainer_state=state,
     )
 
 

@@ -25,14 +25,17 @@ from models.training_state import (
     EpochSums,
     TrainingFailedError,
     TrainingStopped,
+    load_optimizer,
     random_states,
+    require_same_shapes,
     seed_of,
     set_random_states,
+    whole_number,
 )
 from models.training_step import TrainingStep
 from models.validation import Metrics, Validation
 from utils.config import Config, as_config
-from utils.errors import UserError
+from utils.errors import CheckpointError, UserError
 from utils.processes import OneProcess
 
 # How often the host waits for the device: often enough for a live progress bar, rare enough to cost nothing.
@@ -231,12 +234,26 @@ class ModelTrainer:
         """Go on where `state_dict()` was taken; call before `train` with the same data and settings.
 
         The number of processes may be another: the place in the epoch is counted in batches of all.
+
+        Raises
+        ------
+        CheckpointError
+            The state is not one of this model, or is none.
         """
+        try:
+            self._load(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(f"its state of a training does not fit this model: {error!r}") from None
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        """Take a state that may come from a damaged or hostile file."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.best.load_state_dict(state["best"])
+        if self.best.state is not None:
+            require_same_shapes(self.best.state, self.model.state_dict())
         self.history = {name: list(column) for name, column in state["history"].items()}
-        self.epoch, self.step = state["epoch"], state["step"]
+        self.epoch, self.step = whole_number(state["epoch"]), whole_number(state["step"])
         self.sums = (
             EpochSums.from_state(state["sums"], self.device) if self.processes.is_first else EpochSums()
         )

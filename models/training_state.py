@@ -152,6 +152,36 @@ class BestWeights:
         self.epochs_without, self.state = state["epochs_without"], state["state"]
 
 
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Take an optimiser's state, but keep its settings, which are the configuration's.
+
+    Raises
+    ------
+    Exception
+        Whatever PyTorch raises, or ValueError, where the state is not one of these parameters.
+    """
+    settings = [dict(group) for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, before in zip(optimizer.param_groups, settings, strict=True):
+        group.update(before)
+    for parameter, values in optimizer.state.items():
+        tensors = {name: value for name, value in values.items() if name != "step"}
+        require_same_shapes(tensors, dict.fromkeys(("exp_avg", "exp_avg_sq"), parameter))  # AdamW's
+
+
+def require_same_shapes(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless both have tensors of the same names and shapes."""
+    if found.keys() != expected.keys() or any(found[name].shape != expected[name].shape for name in found):
+        raise ValueError("other tensors than the model's")
+
+
+def whole_number(value: object) -> int:
+    """Return `value` if it is a whole number from 0 on; raise ValueError for anything else."""
+    if type(value) is not int or value < 0:
+        raise ValueError("the place in the training is no number")
+    return value
+
+
 def random_states(device: torch.device) -> dict[str, Tensor]:
     """Return the states of the generators that dropout draws from."""
     states = {"cpu": torch.get_rng_state()}

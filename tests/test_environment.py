@@ -11,6 +11,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,15 @@ SAMPLE = ROOT / "data" / "sample"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux's own means")
 
 
-@pytest.fixture
-def limited_files():
+@contextmanager
+def largest_file(size):
     """Let files grow to so many bytes only, as on a disk that fills up; Python ignores the signal of it."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -85,26 +89,40 @@ def test_an_output_folder_that_exists_gets_one_more_run_and_loses_nothing(small_
 
 @on_linux
 @pytest.mark.parametrize("size", [0, 1_000, 20_000])
-def test_a_disk_that_fills_up_keeps_the_last_checkpoint(tiny_checkpoint, tmp_path, limited_files, size):
+def test_a_disk_that_fills_up_keeps_the_last_checkpoint(tiny_checkpoint, tmp_path, size):
     path = tmp_path / "last.pt"
     path.write_bytes(tiny_checkpoint.read_bytes())
     checkpoint = load_checkpoint(path)
-    limited_files(size)
-    with pytest.raises(CheckpointError, match=r"last\.pt: cannot be written: "):
+    with largest_file(size), pytest.raises(CheckpointError, match=r"last\.pt: cannot be written: "):
         save_checkpoint(path, checkpoint)
     assert path.read_bytes() == tiny_checkpoint.read_bytes()
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
 
 
+FILLING = """
+import json, sys, train
+from tests.test_environment import largest_file
+for size in json.loads(sys.argv[1]):
+    with largest_file(size):
+        print(train.main(sys.argv[2:]), file=sys.stderr)
+"""
+
+
 @on_linux
-@pytest.mark.parametrize("size", [0, 1_000, 3_000, 30_000, 60_000])
-def test_a_training_on_a_disk_that_fills_up_ends_in_one_line(small_training, limited_files, capsys, size):
+@pytest.mark.slow
+def test_a_training_on_a_disk_that_fills_up_ends_in_one_line(small_training):
     """The limit hits the configuration, the manifest, the checkpoint, or the report."""
-    limited_files(size)
-    assert train.main(small_training) == EXIT_FAILED
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("train.py: ")
-    assert ": cannot be written: " in last
+    sizes = [0, 1_000, 3_000, 10_000, 20_000, 40_000]
+    done = subprocess.run(  # through a pipe, which has no limit
+        [sys.executable, "-c", FILLING, json.dumps(sizes), *small_training],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("train.py: ")]
+    assert done.stderr.splitlines().count(str(EXIT_FAILED)) == len(lines) == len(sizes), done.stderr
+    assert all(": cannot be written: " in line for line in lines), lines
+    assert "Traceback" not in done.stderr
     for checkpoint in Path("runs").glob("*/*.pt"):
         load_checkpoint(checkpoint)
     assert not list(Path("runs").rglob("*.tmp"))

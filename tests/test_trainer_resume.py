@@ -1,6 +1,7 @@
 """Stopping and going on: a resumed training ends with the same weights and history, bit for bit."""
 
 import contextlib
+import copy
 import io
 import os
 import signal
@@ -12,6 +13,7 @@ import torch
 from models.model_trainer import ModelTrainer, TrainingStopped
 from tests.test_trainer import toy_data, toy_model
 from tests.toy_domains import toy_config
+from utils.errors import CheckpointError
 from utils.signals import stop_on_signal
 
 WEIGHTS = np.array([0.5, 1.0, 2.0])
@@ -55,7 +57,7 @@ def uninterrupted():
 def assert_resumes_exactly(state, uninterrupted):
     history, weights, _ = uninterrupted
     trainer = make_trainer(7)  # other weights and another random state, which the state replaces
-    trainer.load_state_dict(state)
+    trainer.load_state_dict(copy.deepcopy(state))  # the optimiser goes on in the very tensors
     assert trainer.train(*toy_data(96, 30), class_weights=WEIGHTS) == history
     for name, weight in trainer.model.state_dict().items():
         assert torch.equal(weight, weights[name]), name
@@ -91,6 +93,55 @@ def test_a_training_that_was_stopped_early_stays_stopped(uninterrupted):
     again = make_trainer(7, config=config)
     again.load_state_dict(states[-1])
     assert again.train(*toy_data(96, 30)) == history
+
+
+# ------------------------------------------------------------------ states that are none
+
+
+def spoil(state, path, **value):
+    """Return a copy of a state with the place `path` removed, or changed to `value`."""
+    place = state = copy.deepcopy(state)
+    for key in path[:-1]:
+        place = place[key]
+    if value:
+        place[path[-1]] = value["value"]
+    else:
+        del place[path[-1]]
+    return state
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("model",), 3),
+        (("model", "classifier.bias"), torch.zeros(9)),
+        (("optimizer",), {}),
+        (("optimizer", "param_groups"), []),
+        (("optimizer", "state", 0, "exp_avg"), torch.zeros(2)),
+        (("optimizer", "state", 0, "exp_avg"), "text"),
+        (("best",), None),
+        (("best", "state"), {}),
+        (("best", "state", "classifier.bias"), torch.zeros(9)),
+        (("history",), [1]),
+        (("epoch",), "3"),
+        (("step",), -1),
+        (("sums",), {"count": 1}),
+        (("random", "cpu"), torch.zeros(3)),
+        (("random",), "text"),
+    ],
+    ids=str,
+)
+def test_a_state_that_is_none_is_refused(uninterrupted, path, value):
+    for state in (spoil(uninterrupted[2][8], path, value=value), spoil(uninterrupted[2][8], path)):
+        with pytest.raises(CheckpointError, match="its state of a training does not fit this model"):
+            make_trainer(7).load_state_dict(state)
+
+
+def test_the_optimisers_settings_are_the_configurations(uninterrupted):
+    state = copy.deepcopy(uninterrupted[2][8])
+    for group in state["optimizer"]["param_groups"]:
+        group["betas"], group["weight_decay"] = ("much", None), 1e9
+    assert_resumes_exactly(state, uninterrupted)
 
 
 # ------------------------------------------------------------------ stopping
