@@ -178,7 +178,11 @@ class Fuzzer:
 def _run(main: Callable[[list[str]], int], arguments: list[str]) -> int:
     """Run a script's `main`; return its exit code."""
     stdout, stderr = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+    with (
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        mock.patch("os.fsync"),  # waits for the disk, thousands of times
+    ):
         try:
             code = main(arguments)
         except Exception as error:
