@@ -2,6 +2,7 @@
 
 python predict.py                                                    the interactive prompt
 python predict.py --input domains.json --output predictions.json     a file
+python predict.py --input 'logs/*.jsonl.gz' --output results/        many files: docs/SCALING.md
 cut -f3 proxy.log | python predict.py > predictions.jsonl            a pipe
 """
 
@@ -15,6 +16,7 @@ from utils.config import FORMATS
 from utils.decision import DEFAULT_MAX_FPR
 from utils.errors import EXIT_DONE, EXIT_TERMINATED, ConfigError, run_script
 from utils.prediction_formats import OUTPUT_FORMATS, output_format
+from utils.processes import launched
 from utils.signals import Terminated, termination_interrupts
 
 if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
@@ -42,13 +44,21 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
     model.add_argument("--batch-size", type=positive, metavar="N", help="names in one forward pass")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.is_folder = bool(options.output) and (
+        options.output.endswith("/") or Path(options.output).is_dir()
+    )
+    options.output = options.output and Path(options.output)
+    return options
 
 
 def add_input_options(group: argparse._ArgumentGroup) -> None:
     """Add what says where the names are."""
     group.add_argument(
-        "--input", metavar="FILE", help="JSON, JSON Lines, text, CSV, Zeek log; also .gz, .zst; - is stdin"
+        "--input",
+        metavar="FILE",
+        help="JSON, JSON Lines, text, CSV, Zeek log; also .gz, .zst; - is stdin; "
+        "a pattern where --output is a folder",
     )
     group.add_argument("--input-format", choices=FORMATS, default="auto", help="default: look at the input")
     group.add_argument(
@@ -61,7 +71,11 @@ def add_input_options(group: argparse._ArgumentGroup) -> None:
 
 def add_output_options(group: argparse._ArgumentGroup) -> None:
     """Add what says where the answers go."""
-    group.add_argument("--output", type=Path, metavar="FILE", help="default: stdout")
+    group.add_argument(
+        "--output",
+        metavar="FILE",
+        help="default: stdout; a folder, FILE/, gets a file for each part of the input",
+    )
     group.add_argument(
         "--format",
         type=output_format_name,
@@ -134,7 +148,7 @@ def run(options: argparse.Namespace) -> int:
             refuse_options_of_files(options)
             return ask(options)
         with termination_interrupts():
-            return predict_file(options)
+            return predict_folder(options) if options.is_folder else predict_file(options)
     except BrokenPipeError:
         sys.stdout = None  # whoever read our output has had enough: nothing more to say, not even at exit
         return EXIT_DONE
@@ -143,8 +157,30 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_TERMINATED
 
 
+def predict_folder(options: argparse.Namespace) -> int:
+    """Answer many files; torchrun may have started several processes, each of which answers its parts."""
+    if options.input in (None, "-") or options.format == "table":
+        raise ConfigError("an --output folder goes with --input of files, and takes no --format table")
+    if options.line_buffered or options.explain_html:
+        raise ConfigError("--line-buffered and --explain-html do not go with an --output folder")
+    launch = launched()
+    from data.file_parts import split_files
+    from data.sources import find_files
+    from models.prediction_parts import run_parts
+
+    def say(line: str) -> None:
+        tell(line if launch is None else f"process {launch.rank}: {line}")
+
+    files = split_files(find_files(options.input), options.input_format)
+    place = (0, 1) if launch is None else (launch.rank, launch.size)
+    run_parts(plan_job(options), options.output, files, place, lambda: load_answerer(options), say)
+    return EXIT_DONE
+
+
 def predict_file(options: argparse.Namespace) -> int:
     """Answer every row of a file or of stdin."""
+    if (launch := launched()) is not None and launch.size > 1:
+        raise ConfigError("several processes need an --output folder: its name ends in /")
     from models.prediction_run import run_job
     from utils.explanation_html import ExplanationPage
 
@@ -169,7 +205,10 @@ def plan_job(options: argparse.Namespace) -> "PredictionJob":
     from models.model_choice import default_checkpoint
     from models.prediction_run import PredictionJob, file_digest
 
-    format = output_format(options.output, options.format, is_terminal=sys.stdout.isatty())
+    if options.is_folder:
+        format = options.format or "jsonl"
+    else:
+        format = output_format(options.output, options.format, is_terminal=sys.stdout.isatty())
     path = options.checkpoint or default_checkpoint()
     return PredictionJob(
         source=Path("-" if options.input is None else options.input),
@@ -215,7 +254,12 @@ def load_answerer(options: argparse.Namespace) -> "Answerer":
     keep_freed_memory()
     lists = NameLists(options.allow_list, options.block_list)
     path = options.checkpoint or default_checkpoint()
-    classifier = load_classifier(path, options.device, options.batch_size, options.prior, tell)
+    device = options.device
+    if (launch := launched()) is not None and device != "cpu" and path.suffix.lower() != ".onnx":
+        from models.device import process_device
+
+        device = str(process_device(device, launch.local_rank))
+    classifier = load_classifier(path, device, options.batch_size, options.prior, tell)
     rule = choose_rule(classifier.signature.thresholds, options.max_fpr, options.threshold)
     tell(rule.description)
     return Answerer(classifier, rule, lists if lists else None)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from data.byte_range import ByteRange
 from data.byte_source import ByteSource
 from data.file_format import column_number, detect_format
 from data.json_reader import read_json
@@ -24,6 +25,7 @@ def read_records(
     keep_fields: bool = False,
     strict: bool = True,
     progress: Callable[[int], object] | None = None,
+    span: tuple[int, int] | None = None,
 ) -> Iterator[Record]:
     """Yield the records of one file in their order.
 
@@ -49,6 +51,8 @@ def read_records(
         Whether a CSV row that cannot be read is an error; else it is `malformed` like a line of text.
     progress
         Called with the number of bytes newly read from the (compressed) file, once a block.
+    span
+        Read only the lines between two places, from `data.file_parts.split_files`; `format` is its, too.
 
     Yields
     ------
@@ -63,7 +67,8 @@ def read_records(
         binary, is not of the format, lacks the column, has a record of an array beyond 16 MiB, or holds no
         record at all.
     """
-    with ByteSource(Path(path), progress) as source:
+    path = Path(path)
+    with ByteSource(path, progress) if span is None else ByteRange(path, *span, progress) as source:
         if format not in FORMATS:
             raise source.error(f"unknown format {format!r}, expected one of {', '.join(FORMATS)}")
         chosen = detect_format(source) if format == "auto" else format
@@ -72,6 +77,8 @@ def read_records(
         records = _reader(source, chosen, column, keep_fields, strict)
         first = next(records, None)
         if first is None:
+            if span is not None:
+                return
             raise source.error("holds no record" if source.head else "is empty")
         yield first
         yield from records

@@ -62,6 +62,20 @@ def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
     return files
 
 
+def find_files(pattern: str) -> list[Path]:
+    """Return the files that a path or a pattern names, sorted.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    """
+    paths, problem = _matches(Path(), pattern)
+    if problem:
+        raise DataError(pattern, problem)
+    return paths
+
+
 def _matches(root: Path, pattern: str) -> tuple[list[Path], str | None]:
     """Return the files of one source, or what is wrong with it."""
     path = root / pattern

@@ -15,6 +15,7 @@ from data.progress_bars import ProgressBars
 from models.answering import Answerer
 from utils.errors import ConfigError, DataError, UserError
 from utils.prediction import Prediction
+from utils.prediction_summary import PredictionSummary
 from utils.prediction_writer import PredictionWriter, make_encoder
 from utils.row_batches import file_batches, live_batches
 from utils.versions import versions
@@ -44,6 +45,8 @@ class PredictionJob:
         Whether to go on with what an interrupted job left.
     explain
         Whether each row gets reasons.
+    span
+        The part of the source to answer, see `read_records`; None for all of it.
     decisive
         What else decides the output, by name, as JSON can hold it: a resumed job must have the same.
     """
@@ -57,6 +60,7 @@ class PredictionJob:
     line_buffered: bool
     resume: bool
     explain: bool = False
+    span: tuple[int, int] | None = None
     decisive: Mapping[str, object]
 
     def check(self) -> None:
@@ -81,15 +85,18 @@ class PredictionJob:
         """Return how many rows a batch of a file has."""
         return EXPLAINED_ROWS_AT_ONCE if self.explain else ROWS_AT_ONCE
 
+    def settings(self) -> list[object]:
+        """Return what decides how each row is written, and which rows there are."""
+        settings = [self.input_format, self.column, self.keep_fields, self.output_format, self.explain]
+        return [*settings, self.rows_at_once, *([] if self.span is None else [list(self.span)])]
+
     def identity(self) -> dict[str, object] | None:
         """Return what decides every byte of the output; None where the job cannot be resumed."""
         if not self.can_resume or self.output is None:
             return None
-        settings = [self.input_format, self.column, self.keep_fields, self.output_format, self.explain]
-        settings.append(self.rows_at_once)
         return {
             "input": fingerprint(self.source),
-            "settings": settings,
+            "settings": self.settings(),
             **self.decisive,
             "versions": versions(),
         }
@@ -100,8 +107,8 @@ def run_job(
     answerer: Answerer,
     tell: Callable[[str], None],
     watch: Callable[[list[Prediction]], None] | None = None,
-) -> None:
-    """Answer every row of the input.
+) -> PredictionSummary:
+    """Answer every row of the input, and return what was answered.
 
     Parameters
     ----------
@@ -141,6 +148,7 @@ def run_job(
     summary = writer.summary
     for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows):
         tell(line)
+    return summary
 
 
 def file_digest(path: Path) -> str:
@@ -166,6 +174,7 @@ def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -
         keep_fields=job.keep_fields,
         strict=False,
         progress=note if job.source.is_file() else None,
+        span=job.span,
     )
     records = islice(records, writer.resumed_rows, None)
     if job.can_resume:
@@ -177,6 +186,7 @@ def _progress(job: PredictionJob) -> ProgressBars:
     """Return the progress bar: on a terminal only, and not where results go to the terminal, too."""
     show = None if job.source.is_file() and not (job.output is None and sys.stdout.isatty()) else False
     size = job.source.stat().st_size if job.source.is_file() else 0
+    size = size if job.span is None else job.span[1] - job.span[0]
     return ProgressBars([job.source.name], [size], show)
 
 

@@ -19,6 +19,7 @@ WIRING = SCRIPTS | {
     "models.training_run",
     "models.scoring",
     "models.answering",
+    "models.prediction_parts",
     "models.model_choice",
     "models.reasons",
     "models.prediction_run",
