@@ -6,6 +6,7 @@ keys.
 """
 
 import decimal
+import math
 from collections.abc import Iterator
 from itertools import chain
 
@@ -134,4 +135,4 @@ def _build(events: Iterator[tuple[str, object]]) -> object:
 def _plain_number(value: int | decimal.Decimal) -> int | decimal.Decimal | None:
     if isinstance(value, int):
         return value if value in _INT64 else decimal.Decimal(value)
-    return value if value.is_finite() else None
+    return value if math.isfinite(value) else None  # as a float: 1e400 is infinite
