@@ -23,7 +23,7 @@ from utils.errors import CheckpointError, ConfigError, UserError, one_line
 from utils.files import atomic_path
 
 FORMAT = "malicious-domain-classifier"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # What `torch.save` writes for builtins and tensors. `weights_only` lets through more, such as the call
 # bytearray(10**12): nothing is executed, but memory is taken on the file's word.
@@ -72,7 +72,10 @@ class Checkpoint(ModelSignature):
             The weights do not fit the configuration in the same file.
         """
         model = self._empty_model()
-        weights = {name: tensor.float().contiguous() for name, tensor in self.model_state_dict.items()}
+        weights = {
+            name: (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+            for name, tensor in self.model_state_dict.items()
+        }
         model.load_state_dict(weights, assign=True)
         return model.eval()
 
@@ -90,10 +93,10 @@ class Checkpoint(ModelSignature):
     def _empty_model(self) -> nn.Module:
         """Return the model that the configuration describes, without memory; raise unless it fits."""
         model = build_without_values(len(self.classes), self.config)
-        precisions = (torch.float32, torch.float16)
-        expected = {name: (tensor.shape, True) for name, tensor in model.state_dict().items()}
+        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
         found = {
-            name: (tensor.shape, tensor.dtype in precisions) for name, tensor in self.model_state_dict.items()
+            name: (tensor.shape, torch.float32 if tensor.dtype == torch.float16 else tensor.dtype)
+            for name, tensor in self.model_state_dict.items()
         }
         if expected != found:
             wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
@@ -205,6 +208,8 @@ def _checked(content: Any) -> Checkpoint:
         raise CheckpointError(
             f"has format version {version}; this program reads up to {FORMAT_VERSION}: update it"
         )
+    if version == 1:
+        content = _from_version_1(content)
     for key in _MAPPINGS:
         if not isinstance(content.get(key), Mapping):
             raise CheckpointError(f"the entry '{key}' is missing or no mapping")
@@ -221,6 +226,14 @@ def _checked(content: Any) -> Checkpoint:
         metadata=content["metadata"],
         trainer_state=state,
     )
+
+
+def _from_version_1(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the content as version 2 has it: networks had no n-gram evidence, which is now the default."""
+    config = content.get("config")
+    if not isinstance(config, Mapping) or not isinstance(config.get("model"), Mapping):
+        return content  # which the checks refuse
+    return {**content, "config": {**config, "model": {**config["model"], "evidence_ngrams": 0}}}
 
 
 def _check_weights(weights: Mapping[Any, Any]) -> None:

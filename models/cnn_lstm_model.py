@@ -1,6 +1,7 @@
 """The network: character codes in, logits out. Tensors only; nothing here knows a file, a name or a class.
 
-    codes (B, T) → embedding (B, T, E) → convolutions (B, T, C) → max-pooling over time (B, S, C)
+    codes (B, T) → embedding (B, T, E), beside it what each n-gram says (B, T, n · K)
+                 → convolutions (B, T, C) → max-pooling over time (B, S, C)
                  → bidirectional LSTM (B, S, 2H) → additive attention (B, 2H) → dense layers → logits (B, K)
 
 Padding never changes a logit. Each convolution sees zeros beyond a name's end whatever the batch's length
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.feature_engineering import PADDING
+from models.ngram_evidence import NgramEvidence
 from utils.config import Config, ModelConfig, as_config
 
 
@@ -142,7 +144,9 @@ class CNN_LSTM_Model(nn.Module):
         sizes = as_config(config).model
         self.embedding = nn.Embedding(input_dim, sizes.embedding_dim, padding_idx=PADDING)
         self.ngrams = NgramEmbedding(input_dim, sizes) if sizes.ngram_sizes else None
+        self.evidence = NgramEvidence(num_classes, sizes) if sizes.evidence_ngrams else None
         inputs = sizes.embedding_dim + (self.ngrams.output_size if self.ngrams else 0)
+        inputs += self.evidence.channels if self.evidence else 0
         channels = [inputs, *sizes.conv_filters]
         self.convolutions = nn.ModuleList(
             MaskedConv1d(c_in, c_out, sizes.kernel_size) for c_in, c_out in pairwise(channels)
@@ -151,22 +155,29 @@ class CNN_LSTM_Model(nn.Module):
         self.lstm = BidirectionalLSTM(channels[-1], sizes.lstm_units)
         self.attention = AttentionLayer(2 * sizes.lstm_units, sizes.attention_units)
         self.max_pooling = sizes.max_pooling
-        widths = [2 * sizes.lstm_units * (2 if sizes.max_pooling else 1), *sizes.dense_units]
+        pooled = 2 * sizes.lstm_units * (2 if sizes.max_pooling else 1)
+        widths = [pooled + (self.evidence.sums if self.evidence else 0), *sizes.dense_units]
         self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(sizes.dropout_rate)
         self.classifier = nn.Linear(widths[-1], num_classes)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Return logits (B, K) for `codes` (B, T): integers, padding at the end of each row."""
-        return self.forward_with_attention(codes)[0]
+    def forward(self, codes: Tensor, folds: Tensor | None = None) -> Tensor:
+        """Return logits (B, K) for `codes` (B, T): integers, padding at the end of each row.
 
-    def forward_with_attention(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        `folds` (B,) are of training names, where the network has n-gram evidence.
+        """
+        return self.forward_with_attention(codes, folds)[0]
+
+    def forward_with_attention(self, codes: Tensor, folds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the logits (B, K) and the attention weights (B, T) of each character."""
         mask = codes != PADDING  # (B, T)
         x = self.embedding(codes.int())  # (B, T, E); the padding row of the table stays zero
         channel_mask = mask.unsqueeze(2).to(x.dtype)  # (B, T, 1)
         if self.ngrams is not None:
             x = torch.cat([x, self.ngrams(codes.long(), channel_mask)], dim=2)
+        if self.evidence is not None:
+            channels, sums = self.evidence(codes, folds)
+            x = torch.cat([x, channels], dim=2)
         for convolution in self.convolutions:
             x = convolution(x, channel_mask)  # (B, T, C)
         x, pooled_mask = self._pool(x, mask)  # (B, S, C), (B, S) where S = ⌈T / pool_size⌉
@@ -177,6 +188,8 @@ class CNN_LSTM_Model(nn.Module):
             highest = hidden.masked_fill(~pooled_mask.unsqueeze(2), lowest).amax(dim=1)  # (B, 2H)
             highest = highest * pooled_mask.any(dim=1, keepdim=True)  # nothing but padding: 0, not the lowest
             context = torch.cat([context, highest], dim=1)
+        if self.evidence is not None:
+            context = torch.cat([context, sums], dim=1)
         x = self.dropout(context)
         for layer in self.dense:
             x = self.dropout(F.relu(layer(x)))

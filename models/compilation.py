@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def compile_or_explain(
-    model: nn.Module, codes: Tensor, precision: AbstractContextManager, processes: OneProcess
+    model: nn.Module, inputs: tuple[Tensor, ...], precision: AbstractContextManager, processes: OneProcess
 ) -> nn.Module:
     """Return what computes like `model`, compiled; or `model` itself where that fails in any process.
 
@@ -21,22 +21,22 @@ def compile_or_explain(
 
     Parameters
     ----------
-    codes
-        A few rows (B, T) to compile with; other sizes come without compiling again.
+    inputs
+        What the model takes, a few rows of it: other sizes come without compiling again.
     precision
         The context that the training computes in.
     """
     compiled = torch.compile(model, dynamic=True)
-    states = random_states(codes.device)
+    states = random_states(inputs[0].device)
     failed = 0
     try:  # it compiles when it is first called
         with precision:
-            logits = compiled(codes)
+            logits = compiled(*inputs)
         logits.float().sum().backward()
     except Exception as error:  # noqa: BLE001 — every part of the compiler has errors of its own
         failed = 1
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         logger.warning("training.compile: not compiled, going on without: %s", reason)
     model.zero_grad(set_to_none=True)
-    set_random_states(states, codes.device)
+    set_random_states(states, inputs[0].device)
     return model if processes.agree(failed) else compiled

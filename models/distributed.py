@@ -57,7 +57,10 @@ class ProcessGroup(OneProcess):
 
     def replicate(self, model: nn.Module) -> nn.Module:
         device_ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=device_ids, gradient_as_bucket_view=True)
+        # Buffers are tables that no step changes: they need not be sent around before each forward pass.
+        return DistributedDataParallel(
+            model, device_ids=device_ids, gradient_as_bucket_view=True, broadcast_buffers=False
+        )
 
     # ------------------------------------------------------------------ exchanges
 

@@ -113,6 +113,7 @@ class ModelTrainer:
         X_val: np.ndarray | Tensor,
         y_val: np.ndarray | Tensor,
         class_weights: np.ndarray | Tensor | None = None,
+        folds: np.ndarray | None = None,
     ) -> dict[str, list[float]]:
         """Train until the epochs are done or the watched metric stops improving; restore the best weights.
 
@@ -124,6 +125,8 @@ class ModelTrainer:
             (N,) integer class numbers; no one-hot.
         class_weights
             (K,) weight of each class in the training loss, or None. The validation loss is unweighted.
+        folds
+            (N,) fold of each training name, where the network has n-gram evidence, or None.
 
         Returns
         -------
@@ -140,7 +143,7 @@ class ModelTrainer:
         ValueError
             Labels are no class numbers.
         """
-        data = TrainingData(X_train, y_train, class_weights, self.device)
+        data = TrainingData(X_train, y_train, class_weights, self.device, folds)
         validation = Validation(X_val, y_val, data.weights, self.metrics, self.processes)
         if self.epoch == 0 and self.step == 0:
             self._seed_dropout()

@@ -31,6 +31,8 @@ class TrainingData:
         (K,) weight of each class in the loss, or None.
     device
         Where all of it is held; drawing a batch then moves nothing between host and device.
+    folds
+        (N,) fold of each name, for a network with n-gram evidence (`models/evidence_fit.py`), or None.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class TrainingData:
         labels: np.ndarray | Tensor,
         class_weights: np.ndarray | Tensor | None,
         device: torch.device,
+        folds: np.ndarray | None = None,
     ) -> None:
+        self.folds = None if folds is None else torch.as_tensor(folds).to(device)
         self.codes = torch.as_tensor(codes).to(device)
         self.labels = class_numbers("y_train", labels).to(device)
         self.weights = None if class_weights is None else torch.as_tensor(class_weights).float().to(device)
@@ -47,6 +51,11 @@ class TrainingData:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def inputs(self, rows: Tensor | slice, width: int | None = None) -> tuple[Tensor, ...]:
+        """Return what the network takes for some rows: their codes, cut to `width`, and their folds."""
+        codes = self.codes[rows][:, :width]
+        return (codes,) if self.folds is None else (codes, self.folds[rows])
 
     def batches(self, batch_size: int, rng: np.random.Generator) -> list[Batch]:
         """Return the batches of an epoch, which depend on the state of `rng` only."""

@@ -26,6 +26,7 @@ from models.batching import predict_logits
 from models.checkpoint import Checkpoint, save_checkpoint
 from models.classifier import DomainClassifier
 from models.device import resolve_device
+from models.evidence_fit import EvidenceTables, evidence_folds, fit_evidence
 from models.model_trainer import ModelTrainer, TrainingStopped
 from models.scoring import score_names
 from models.training_log import TrainingLog
@@ -148,10 +149,29 @@ class TrainingRun:
         weights = class_weights(self.data.parts["train"].labels, self.classes, training.class_weights)
         return trainer.train(*batches, class_weights=weights)
 
+    def _prepare_evidence(self, folder: RunFolder) -> np.ndarray | None:
+        """Give the network its n-gram evidence, fitted or from the run's folder; return the names' folds."""
+        evidence = getattr(self.model, "evidence", None)
+        if evidence is None:
+            return None
+        train, sizes = self.data.parts["train"], self.config.model
+        folds = evidence_folds(train.groups, sizes)
+
+        def tables() -> EvidenceTables:
+            if folder.evidence.exists():
+                return EvidenceTables.load(folder.evidence)
+            fitted = fit_evidence(self.codes("train"), train.labels, folds, len(self.classes), sizes)
+            fitted.save(folder.evidence)
+            return fitted
+
+        self.processes.on_first(tables).fill(evidence)
+        return folds
+
     def fit(self, folder: RunFolder, trainer_state: dict[str, Any] | None) -> None:
         """Train, in all processes; `last.pt` holds the state of it. The first one writes."""
         train, validation = self.data.parts["train"], self.data.parts["validation"]
         self.weights = class_weights(train.labels, self.classes, self.config.training.class_weights)
+        folds = self._prepare_evidence(folder)
         epochs_before = None if trainer_state is None else trainer_state["epoch"]
         with self._log(folder, epochs_before) as log:
             trainer = ModelTrainer(
@@ -178,6 +198,7 @@ class TrainingRun:
                         self.codes("validation"),
                         validation.labels,
                         class_weights=self.weights,
+                        folds=folds,
                     )
                 except TrainingStopped as stop:
                     stop.add_note(f"go on with: python train.py --resume {folder.path}")

@@ -48,7 +48,8 @@ class TrainingStep:
         """Compile the model if asked for, and let it share gradients with the other processes."""
         network = self.model.train()
         if self.settings.compile:
-            network = compile_or_explain(network, data.codes[:2], self.autocast(), self.processes)
+            inputs = data.inputs(slice(2))
+            network = compile_or_explain(network, inputs, self.autocast(), self.processes)
         self._network = self.processes.replicate(network)
 
     def __call__(
@@ -63,7 +64,7 @@ class TrainingStep:
         rows = batch.on_device[:1] if is_idle else rows
         targets = data.labels[rows]
         with self.autocast():
-            logits = self._network(data.codes.index_select(0, rows)[:, :width])  # (B, K)
+            logits = self._network(*data.inputs(rows, width))  # (B, K)
         smoothing = self.settings.label_smoothing
         loss_sum = F.cross_entropy(
             logits.float(), targets, data.weights, label_smoothing=smoothing, reduction="sum"

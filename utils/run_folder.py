@@ -33,6 +33,7 @@ class RunFolder:
         self.path = Path(path)
         self.best = self.path / BEST
         self.last = self.path / LAST
+        self.evidence = self.path / "evidence.npz"  # what models/evidence_fit.py found, for --resume
         self.figures = self.path / "figures"
         self.tensorboard = self.path / "tensorboard"
         self.metrics = self.path / "metrics.jsonl"
