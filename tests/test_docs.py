@@ -232,7 +232,8 @@ def test_the_snippets_run_one_after_the_other(path, tiny_checkpoint, tmp_path, m
     Path("runs/latest").mkdir(parents=True)
     shutil.copy(tiny_checkpoint, "runs/latest/best.pt")
     row = {"normalized": "evil.example", "label": "malware", "error": None, "probabilities": {"benign": 0.0}}
-    bad_row = {"normalized": None, "label": None, "error": "no name", "probabilities": None}
+    row["decision"] = "block"
+    bad_row = {"normalized": None, "label": None, "error": "no name", "decision": None}
     Path("predictions.json").write_text(json.dumps([row, bad_row]), encoding="utf-8")
     Path("labelled.csv").write_text("domain,label\na.example,good\nb.example,bad\nc.example,good\n")
     blocks = [b for b in split_document(path)[1] if b.language == "python" and not b.kind]
