@@ -5,8 +5,6 @@ it holds all that prediction needs. Nothing in a file is ever executed, and no m
 word: sizes are compared with the file's own before a tensor is made.
 """
 
-import pickletools
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architectures import build_without_values
+from models.pickle_check import refuse_bad_pickle
 from models.signature import ModelSignature, check_signature
 from utils.config import Config, as_config
 from utils.errors import CheckpointError, ConfigError, UserError, one_line
@@ -24,16 +23,6 @@ from utils.files import atomic_path
 
 FORMAT = "malicious-domain-classifier"
 FORMAT_VERSION = 2
-
-# What `torch.save` writes for builtins and tensors. `weights_only` lets through more, such as the call
-# bytearray(10**12): nothing is executed, but memory is taken on the file's word.
-_OPCODES = {
-    "PROTO", "STOP", "MARK", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
-    "SETITEM", "SETITEMS", "APPEND", "APPENDS", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2",
-    "LONG1", "BINFLOAT", "BINUNICODE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "GLOBAL", "REDUCE",
-    "BINPERSID",
-}  # fmt: skip
-_GLOBAL = re.compile(r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch [A-Za-z0-9]+Storage")
 
 # These and the signature: a checkpoint without one of them is none of ours.
 _MAPPINGS = ("model_state_dict", "config", "history", "metadata")
@@ -173,28 +162,12 @@ def _refuse_bad_container(path: Path) -> None:
             pickles = [e for e in entries if e.filename.lower().rpartition("/")[2] == "data.pkl"]
             if len(pickles) != 1:
                 raise CheckpointError("no PyTorch checkpoint: a zip file without one data.pkl")
-            _refuse_bad_pickle(archive.read(pickles[0]))
+            refuse_bad_pickle(archive.read(pickles[0]))
     except FileNotFoundError:
         raise CheckpointError(f"no such checkpoint{_neighbours(path)}") from None
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, ValueError) as error:
         what = "a folder" if path.is_dir() else "damaged, cut short, or no PyTorch checkpoint"
         raise CheckpointError(f"{what} ({error})") from None
-
-
-def _refuse_bad_pickle(data: bytes) -> None:
-    """Let through only the instructions that builtins and tensors need, without running any."""
-    try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "GLOBAL" and not _GLOBAL.fullmatch(argument):
-                raise CheckpointError(
-                    f"refused: it names {argument.replace(' ', '.')}, which no checkpoint needs"
-                )
-            if opcode.name not in _OPCODES:
-                raise CheckpointError(
-                    f"refused: it holds the instruction {opcode.name}, which no checkpoint needs"
-                )
-    except ValueError as error:
-        raise CheckpointError(f"damaged: not a pickle ({error})") from None
 
 
 def _checked(content: Any) -> Checkpoint:

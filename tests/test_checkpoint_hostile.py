@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.checkpoint import load_checkpoint
 from tests.hostile_checkpoints import Call, Global, container, dumps, tensor
 
 PROJECT = Path(__file__).parent.parent
@@ -52,7 +53,7 @@ def test_an_object_that_torch_saved_is_refused_and_not_executed(refusal, good_co
 
 
 def test_nothing_is_executed_even_where_the_check_before_loading_misses_it(refusal, tmp_path, monkeypatch):
-    monkeypatch.setattr("models.checkpoint._refuse_bad_pickle", lambda data: None)
+    monkeypatch.setattr("models.checkpoint.refuse_bad_pickle", lambda data: None)
     marker = tmp_path / "executed"
     message = refusal(container(pickle.dumps(Executed(marker), protocol=2)))
     assert "refused: not a plain dictionary of tensors and builtins" in message
@@ -161,17 +162,44 @@ def test_a_weight_with_wrong_sizes_is_refused(refusal, good_content, weight, exp
     assert expected in refusal(spoiled(good_content, first=weight))
 
 
+def doubled(kind, times=60):
+    """Return a value that holds the one before it twice, and so on: 2 ** 60 values when written out."""
+    value = kind(["x"])
+    for _ in range(times):
+        value = kind([value, value])
+    return value
+
+
 def test_a_value_that_is_endless_when_written_out_is_refused_shortly(refusal, good_content):
-    endless = ["x"]
-    for _ in range(60):
-        endless = [endless, endless]
+    """Before anything prints, compares or hashes it: that would take days, or all memory."""
     itself = []
     itself.append(itself)
-    for value in (endless, itself):
-        assert "dropout_rate: must be a number" in refusal(
-            good_content | {"config": {"model": {"dropout_rate": value}}}
-        )
-        assert "class names are no texts" in refusal(good_content | {"classes": value})
+    expected = "refused: its values hold one another so often that they have no end"
+    for value in (doubled(list), doubled(tuple), itself):
+        for key in ("config", "classes", "format", "format_version", "metadata", "unknown"):
+            assert refusal(good_content | {key: value}) == expected
+
+
+def test_a_key_that_is_endless_to_hash_is_refused(refusal):
+    key = pickle.EMPTY_TUPLE + pickle.BINPUT + b"\0"
+    for number in range(60):
+        key += pickle.BINGET + bytes([number]) + pickle.TUPLE2 + pickle.BINPUT + bytes([number + 1])
+    pickled = pickle.PROTO + b"\x02" + pickle.EMPTY_DICT + key + pickle.NONE + pickle.SETITEM + pickle.STOP
+    assert "so often that they have no end" in refusal(container(pickled))
+
+
+def test_many_values_and_shared_ones_are_fine(good_content, tmp_path):
+    shared = (0.9, 0.999)
+    content = good_content | {"metadata": {"many": list(range(50_000)), "shared": [shared] * 50_000}}
+    torch.save(content, tmp_path / "large.pt")
+    assert len(load_checkpoint(tmp_path / "large.pt").metadata["shared"]) == 50_000
+
+
+@pytest.mark.parametrize(
+    "instructions", [b"u.", b"}K\x01s.", b"K\x01a.", b"(a.", b"h\x05.", b"q\0.", b"\x86."]
+)
+def test_instructions_without_their_values_are_damage(refusal, instructions):
+    assert "damaged: not a pickle" in refusal(container(b"\x80\x02" + instructions))
 
 
 def test_no_memory_is_taken_on_the_files_word(good_content, tmp_path):
