@@ -5,13 +5,14 @@ python benchmarks/bench_scaling.py --folder FOLDER --processes 1 2 4 --names 200
 
 The names are made with a seed and are as long as real ones (see bench_names.py); the network and the batch
 are the shipped model's. Every process has one core and one thread. Training: names a second in the second
-epoch, validation included. Prediction: a text file that the processes divide, beyond the start-up. Efficiency
+epoch, validation included. Prediction: 16 files that the processes divide, beyond the start-up. Efficiency
 is the speed over that of one process and the number of processes. The runs take turns, so that a ratio
 compares neighbours in time.
 """
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -26,6 +27,7 @@ import yaml
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
     circumstances,
+    on_cores,
     positive,
     print_circumstances,
     run_process,
@@ -38,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "models" / "pretrained" / "default.pt"
 CLASSES = ("benign", "phishing", "malware")
 EXCHANGES = 30
+FILES = 16  # of names to predict
 TRAIN, EXCHANGE, PREDICT = "training", "exchange", "prediction"
 
 
@@ -46,6 +49,7 @@ def main() -> int:
     options = parse_arguments()
     if options.exchange_of:
         return exchange(options.exchange_of)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of each process
     options.folder.mkdir(parents=True, exist_ok=True)
     report = circumstances() | {"names": options.names, "repeats": options.repeats}
     print_circumstances(report)
@@ -87,7 +91,11 @@ def prepare(options: argparse.Namespace) -> tuple[Path, int]:
     from utils.config import DataConfig, SourceConfig
 
     names = sorted(set(make_names(options.names, seed=0)))
-    (options.folder / "names.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    shutil.rmtree(options.folder / "names", ignore_errors=True)
+    (options.folder / "names").mkdir()
+    for k in range(FILES):
+        path = options.folder / "names" / f"{k:02}.txt"
+        path.write_text("\n".join(names[k::FILES]) + "\n", encoding="utf-8")
     (options.folder / "one.txt").write_text(names[0] + "\n", encoding="utf-8")
     for k, label in enumerate(CLASSES):
         (options.folder / f"{label}.txt").write_text("\n".join(names[k::3]) + "\n", encoding="utf-8")
@@ -116,7 +124,8 @@ def torchrun(
 ) -> tuple[float, str]:
     """Run a script in so many processes; return seconds and what it printed."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    done = run_process([*launcher, script, *arguments], folder=folder, threads=count)
+    with on_cores(count):
+        done = run_process([*launcher, script, *arguments], folder=folder)
     return done.elapsed_s, done.stdout
 
 
@@ -156,13 +165,13 @@ def exchange(num_weights: int) -> int:
 def predict(options: argparse.Namespace, count: int) -> float:
     """Return names a second beyond what a single name takes."""
     elapsed_s = []
-    for name in ("one.txt", "names.txt"):
+    for name in ("one.txt", "names/*.txt"):
         results = options.folder / "results"
         shutil.rmtree(results, ignore_errors=True)
         arguments = ["--input", options.folder / name, "--output", f"{results}/", "--checkpoint", CHECKPOINT]
         elapsed_s.append(torchrun(ROOT / "predict.py", count, *arguments, "--device", "cpu")[0])
-    with (options.folder / "names.txt").open("rb") as file:
-        return sum(1 for _ in file) / (elapsed_s[1] - elapsed_s[0])
+    manifest = json.loads((results / "manifest.json").read_text(encoding="utf-8"))
+    return manifest["rows"] / (elapsed_s[1] - elapsed_s[0])
 
 
 def efficiencies(found: dict, what: str, processes: list[int]) -> dict[int, float]:
