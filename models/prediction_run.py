@@ -143,7 +143,7 @@ def run_job(
     except (UserError, KeyboardInterrupt):
         if writer.partial is not None and writer.partial.exists():
             how = "; --resume goes on with them" if job.can_resume else ""
-            tell(f"the first {writer.summary.rows:,} rows are in {writer.partial}{how}")
+            tell(f"the first {writer.kept_rows:,} rows are in {writer.partial}{how}")
         raise
     summary = writer.summary
     for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows):

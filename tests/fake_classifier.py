@@ -15,6 +15,7 @@ BATCH = 500
 # Runs predict.py with this classifier in the place of a checkpoint's, small batches, and a state after each
 # of them; the first argument is what a batch takes.
 PROGRAM = """
+import os
 import sys
 import models.model_choice as choice
 import models.prediction_run as prediction_run
@@ -23,6 +24,7 @@ from tests.fake_classifier import BATCH, FakeClassifier
 choice.load_classifier = lambda *_: FakeClassifier(delay_s=float(sys.argv[1]))
 prediction_run.ROWS_AT_ONCE = BATCH
 partial_file.SAVE_EVERY_S = 0
+os.fsync = lambda file: None  # no test cuts the power, and a busy disk takes its time
 import predict
 sys.exit(predict.main(sys.argv[2:]))
 """

@@ -92,5 +92,4 @@ def test_a_prior_moves_probabilities_and_no_decision():
             expected[0].tolist(), abs=2e-3
         )  # both are rounded
         assert after.label == max(after.probabilities, key=after.probabilities.__getitem__)
-    assert {p.label for p in moved} == {"benign"}
-    assert {p.label for p in plain} != {"benign"}
+    assert sum(p.label == "benign" for p in moved) > sum(p.label == "benign" for p in plain) + 50

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from utils.errors import ConfigError, UserError
+from utils.partial_file import PartialFile
 from utils.prediction import Prediction, refused
 from utils.prediction_formats import output_format
 from utils.prediction_writer import PredictionWriter, make_encoder
@@ -146,6 +147,27 @@ def test_a_failure_keeps_the_rows_so_far_and_the_older_file(tmp_path, error):
         raise error
     assert path.read_text() == "older"
     assert len(json.loads((tmp_path / "out.json.partial").read_text())) == 2, "it is even whole JSON"
+
+
+def test_a_signal_right_after_the_rows_are_written_loses_none(tmp_path, monkeypatch):
+    path = tmp_path / "out.jsonl"
+    write_to_file = PartialFile.write
+
+    def interrupted(self, data, notes=None):
+        write_to_file(self, data, notes)
+        if b"a.com" in data:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PartialFile, "write", interrupted)
+    writer = writer_to(path, job={"input": "x"})
+    with contextlib.suppress(KeyboardInterrupt), writer:
+        writer.write([GOOD, ODD[0]])
+    assert writer.kept_rows == 2
+    monkeypatch.undo()
+    with writer_to(path, job={"input": "x"}, resume=True) as writer:
+        assert writer.resumed_rows == 2
+        writer.write(ODD[1:])
+    assert [json.loads(line)["domain"] for line in path.read_text().splitlines()] == [r.domain for r in ROWS]
 
 
 def test_stdout_gets_json_lines(capfdbinary):

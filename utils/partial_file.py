@@ -57,6 +57,11 @@ class PartialFile:
         self._whole = Whole(0, {})
         self._saved_at = 0.0
 
+    @property
+    def notes(self) -> Mapping[str, object]:
+        """Return the notes that go with what is certainly in the file."""
+        return self._whole.notes
+
     def open(self, *, resume: bool) -> Mapping[str, object] | None:
         """Take the file for this job; return the notes of the job to go on with, None where it begins.
 

@@ -86,6 +86,12 @@ class PredictionWriter:
     def partial(self) -> Path | None:
         return None if self._output is None else self._output.partial
 
+    @property
+    def kept_rows(self) -> int:
+        """Return how many rows are whole in the file, also after a signal in the middle of `write`."""
+        notes = self._output.notes if self._output is not None else {}
+        return PredictionSummary.from_dict(notes["summary"]).rows if notes else self.summary.rows
+
     def __enter__(self) -> "PredictionWriter":
         if self._direct:
             self._open_stream()
@@ -116,7 +122,7 @@ class PredictionWriter:
         elif kind is None:
             self._output.complete(self._encoder.end())
         else:
-            self._output.abandon(self._encoder.end(), keep=self.summary.rows > 0)
+            self._output.abandon(self._encoder.end(), keep=self.kept_rows > 0)
 
     def _notes(self, summary: PredictionSummary) -> dict[str, object]:
         return {"summary": summary.to_dict(), "encoder": self._encoder.state()}
