@@ -35,6 +35,7 @@ from benchmarks.measuring import (
     summarize,
     write_figures,
 )
+from benchmarks.scaling_on_paper import num_weights_of
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "models" / "pretrained" / "default.pt"
@@ -116,7 +117,7 @@ def prepare(options: argparse.Namespace) -> tuple[Path, int]:
     )
     path = options.folder / "config.yaml"
     path.write_text(yaml.safe_dump(config.to_dict(), sort_keys=False), encoding="utf-8")
-    return path.resolve(), sum(tensor.numel() for tensor in checkpoint.model_state_dict.values())
+    return path.resolve(), num_weights_of(CHECKPOINT)[0]
 
 
 def torchrun(

@@ -95,25 +95,26 @@ def cost_table(names_per_s_core: int) -> str:
 
 
 def num_weights_of(path: Path) -> tuple[int, int]:
-    """Return how many weights a checkpoint has, and how many of them are n-gram tables."""
-    import torch
+    """Return how many weights of a checkpoint a step changes, and how many of them are n-gram tables."""
+    from models.checkpoint import load_checkpoint
 
-    weights = torch.load(path, weights_only=True)["model_state_dict"]
-    sizes = {name: tensor.numel() for name, tensor in weights.items()}
-    return sum(sizes.values()), sum(size for name, size in sizes.items() if "ngrams." in name)
+    model = load_checkpoint(path).build_model()
+    sizes = {name: weight.numel() for name, weight in model.named_parameters() if weight.requires_grad}
+    return sum(sizes.values()), sum(size for name, size in sizes.items() if name.startswith("ngrams."))
 
 
 def describe(names_per_s_core: int) -> str:
     """Return all that docs/SCALING.md shows of this."""
     num_weights, in_tables = num_weights_of(CHECKPOINT)
     gradient_mb, sent_mb = num_weights * BYTES_PER_GRADIENT / 1e6, ring_bytes(num_weights, 2) / 1e6
-    without_mb = ring_bytes(num_weights - in_tables, 2) / 1e6
     volume = (
-        f"The shipped model has {num_weights:,} weights, {in_tables:,} of them in n-gram tables "
-        f"({in_tables / num_weights:.0%}).\nIts gradient is {gradient_mb:.1f} MB. Of 2 processes each sends "
-        f"{sent_mb:.1f} MB a step, of many nearly twice as much. Without\nthe tables it would be "
-        f"{without_mb:.1f} MB."
+        f"Training changes {num_weights:,} weights of the shipped model, {in_tables:,} of them in n-gram "
+        f"tables ({in_tables / num_weights:.0%}).\nThe gradient is {gradient_mb:.1f} MB. Of 2 processes each "
+        f"sends {sent_mb:.1f} MB a step, of many nearly twice as much."
     )
+    if in_tables:
+        without_mb = ring_bytes(num_weights - in_tables, 2) / 1e6
+        volume += f" Without\nthe tables it would be {without_mb:.1f} MB."
     return "\n\n".join([volume, training_table(num_weights), cost_table(names_per_s_core)])
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from models.device import tensor_float32
 from models.memory import explain_out_of_memory
 from models.optimization import learning_rate
+from models.training_bar import names_bar
 from models.training_data import TrainingData
 from models.training_state import (
     BestWeights,
@@ -89,9 +89,8 @@ class ModelTrainer:
         self.metrics = metrics
         self.on_epoch_end = on_epoch_end
         self.on_checkpoint = on_checkpoint
-        # tqdm: None means "not a tty"
-        self.progress_off = None if show_progress is None else not show_progress
-        self.progress_off = self.progress_off if self.processes.is_first else True
+        shown = show_progress if self.processes.is_first else False
+        self.progress_off = None if shown is None else not shown  # tqdm: None means "not a tty"
         self.train_step = TrainingStep(self.model, self.settings, self.device, self.processes)
         self.optimizer = self.train_step.optimizer
         self.history: dict[str, list[float]] = {}
@@ -103,8 +102,6 @@ class ModelTrainer:
         self.next_save = math.inf
         self.stop_requested = False
         self.stop_signal: int | None = None
-
-    # ------------------------------------------------------------------ the loop
 
     def train(
         self,
@@ -159,7 +156,9 @@ class ModelTrainer:
                 started = time.perf_counter()
                 self._train_epoch(data)
                 values = self.sums.totals(self.processes).averages()
-                values |= self._validate(validation) | {"learning_rate": self._learning_rate(0)}
+                with self.train_step.autocast():
+                    values |= validation(self.model, self.settings.batch_size, self.device, self.epoch + 1)
+                values["learning_rate"] = self._learning_rate(0)
                 self._finish_epoch(values, time.perf_counter() - started, len(data))
         if self.best.state is not None:
             self.model.load_state_dict(self.best.state)
@@ -172,7 +171,8 @@ class ModelTrainer:
         self.steps_per_epoch = len(batches)
         self.model.train()
         self.next_save = time.monotonic() + 60 * self.settings.checkpoint_minutes
-        with self._progress_bar(len(data)) as bar:
+        title = f"epoch {self.epoch + 1}/{self.settings.epochs}"
+        with names_bar(title, len(data), self.progress_off) as bar:
             bar.update(sum(len(batch.rows) for batch in batches[: self.step]))
             while self.step < len(batches):
                 batch = batches[self.step]
@@ -185,14 +185,6 @@ class ModelTrainer:
                 wish = self.processes.agree(self._wish(), wait=False)
                 if wish != NOTHING:
                     self._save_or_stop(wish)
-
-    def _validate(self, validation: Validation) -> dict[str, float]:
-        """Return the epoch's numbers on the validation names."""
-        with self.train_step.autocast():
-            values = validation(self.model, self.settings.batch_size, self.device)
-        if not math.isfinite(values["val_loss"]):
-            raise TrainingFailedError(f"epoch {self.epoch + 1}: the validation loss is {values['val_loss']}")
-        return values
 
     def _finish_epoch(self, values: dict[str, float], elapsed_s: float, num_names: int) -> None:
         """Write the history, remember the best weights, report, save."""
@@ -212,8 +204,6 @@ class ModelTrainer:
         wish = self.processes.agree(self._wish())
         if wish >= STOP:
             raise TrainingStopped(f"stopped after epoch {self.epoch}", wish - STOP or None)
-
-    # ------------------------------------------------------------------ resume
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that an exact continuation needs: builtins and tensors only.
@@ -257,9 +247,8 @@ class ModelTrainer:
             require_same_shapes(self.best.state, self.model.state_dict())
         self.history = {name: list(column) for name, column in state["history"].items()}
         self.epoch, self.step = whole_number(state["epoch"]), whole_number(state["step"])
-        self.sums = (
-            EpochSums.from_state(state["sums"], self.device) if self.processes.is_first else EpochSums()
-        )
+        if self.processes.is_first:
+            self.sums = EpochSums.from_state(state["sums"], self.device)
         random = [state["random"], *state.get("random_of_others", ())]
         if self.processes.rank < len(random):
             set_random_states(random[self.processes.rank], self.device)
@@ -290,8 +279,6 @@ class ModelTrainer:
         if self.on_checkpoint is not None and self.processes.is_first:
             self.on_checkpoint(state)
 
-    # ------------------------------------------------------------------ parts
-
     def _learning_rate(self, step: int) -> float:
         """Return the learning rate of a step of the present epoch."""
         return learning_rate(self.epoch * self.steps_per_epoch + step, self.steps_per_epoch, self.settings)
@@ -309,8 +296,3 @@ class ModelTrainer:
                 f"learning rate {self._learning_rate(step):.3g}, batch size {self.settings.batch_size}; "
                 "the last checkpoint is from before. A lower training.learning_rate may help"
             )
-
-    def _progress_bar(self, num_names: int) -> tqdm:
-        title = f"epoch {self.epoch + 1}/{self.settings.epochs}"
-        looks = {"unit": " names", "unit_scale": True, "leave": False, "dynamic_ncols": True}
-        return tqdm(total=num_names, desc=title, disable=self.progress_off, **looks)

@@ -1,5 +1,6 @@
 """The numbers of an epoch on the validation names, of which each process judges its share."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from models.batching import predict_logits
 from models.training_data import class_numbers
+from models.training_state import TrainingFailedError
 from utils.processes import OneProcess
 
 Metrics = Callable[[np.ndarray, Tensor], Mapping[str, float]]  # labels (N,), logits (N, K) → name: value
@@ -41,11 +43,22 @@ class Validation:
         self.metrics = metrics
         self.processes = processes
 
-    def __call__(self, model: nn.Module, batch_size: int, device: torch.device) -> dict[str, float]:
-        """Return the validation loss, the accuracy and whatever `metrics` adds: in every process the same."""
+    def __call__(
+        self, model: nn.Module, batch_size: int, device: torch.device, epoch: int
+    ) -> dict[str, float]:
+        """Return the validation loss, the accuracy and whatever `metrics` adds: in every process the same.
+
+        Raises
+        ------
+        TrainingFailedError
+            The loss after this epoch is NaN or infinite.
+        """
         shares = self.processes.collect(predict_logits(model, self.codes, batch_size, device))
         values = self._judge(_interleave(shares, len(self.labels))) if shares else {}
-        return self.processes.from_first(values)
+        values = self.processes.from_first(values)
+        if not math.isfinite(values["val_loss"]):
+            raise TrainingFailedError(f"epoch {epoch}: the validation loss is {values['val_loss']}")
+        return values
 
     def _judge(self, logits: Tensor) -> dict[str, float]:
         """Return the numbers of the logits (N, K)."""

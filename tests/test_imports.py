@@ -34,7 +34,7 @@ OWNERS = {
     "sklearn": r"utils\.(baseline|shortcut_audit)|models\.evidence_fit",
     "scipy": r"utils\.baseline|models\.evidence_fit",
     "numpy": r".*",
-    "tqdm": r"models\.model_trainer|data\.progress_bars",
+    "tqdm": r"models\.training_bar|data\.progress_bars",
     "yaml": r"utils\.(config_parsing|run_folder)",
     "msgspec": r"data\..*|utils\.prediction(_formats)?",
     "ijson": r"data\.(json_reader|whole_json_reader)",

@@ -1,0 +1,9 @@
+"""The progress bar of an epoch."""
+
+from tqdm import tqdm
+
+
+def names_bar(title: str, num_names: int, is_off: bool | None) -> tqdm:
+    """Return a bar on stderr that counts names; `is_off` None draws it on a terminal only."""
+    looks = {"unit": " names", "unit_scale": True, "leave": False, "dynamic_ncols": True}
+    return tqdm(total=num_names, desc=title, disable=is_off, **looks)
