@@ -7,6 +7,7 @@ process ends all of them with one line. What the processes exchange by themselve
 CPU; gradients on CUDA go through NCCL. docs/SCALING.md has the rules that follow for batches and files.
 """
 
+import inspect
 import re
 import time
 import uuid
@@ -58,8 +59,12 @@ class ProcessGroup(OneProcess):
     def replicate(self, model: nn.Module) -> nn.Module:
         device_ids = [self.device.index] if self.device.type == "cuda" else None
         # Buffers are tables that no step changes: they need not be sent around before each forward pass.
+        known = inspect.signature(DistributedDataParallel.__init__).parameters
+        name = (
+            "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        )  # before 2.13
         return DistributedDataParallel(
-            model, device_ids=device_ids, gradient_as_bucket_view=True, broadcast_buffers=False
+            model, device_ids=device_ids, gradient_as_bucket_view=True, **{name: False}
         )
 
     # ------------------------------------------------------------------ exchanges

@@ -72,6 +72,7 @@ def train(folder, config, **how):
     """Train to the end and return the run's folder."""
     code, errors = finish(start(folder, "--config", config, **how))
     assert code == 0, errors
+    assert "Warning" not in errors
     return (folder / "runs" / "latest").resolve()
 
 
