@@ -43,6 +43,9 @@ def make_config(batch_size: int) -> Config:
             attention_units=ATTENTION_UNITS,
             dense_units=(),
             dropout_rate=0.0,
+            evidence_ngrams=0,
+            pool_size=1,
+            max_pooling=False,
         ),
         training=TrainingConfig(
             batch_size=batch_size,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from models.base_classifier import DEFAULT_BATCH_SIZE, BaseClassifier
-from models.batching import predict_logits
+from models.batching import batch_threads, predict_logits
 from models.checkpoint import Checkpoint, load_checkpoint
 from utils.errors import CheckpointError
 
@@ -43,6 +43,7 @@ class DomainClassifier(BaseClassifier):
         self.checkpoint = checkpoint
         self.device = torch.device(device)
         self.model = checkpoint.build_model().to(self.device)
+        self.threads = batch_threads(self.device)
 
     @classmethod
     def load(
@@ -52,7 +53,10 @@ class DomainClassifier(BaseClassifier):
         return cls(load_checkpoint(path), device, batch_size)
 
     def _logits(self, codes: np.ndarray) -> np.ndarray:
-        return predict_logits(self.model, codes, self.batch_size, self.device, self._take_fewer).numpy()
+        threads = self.threads if len(codes) > self.batch_size else None
+        return predict_logits(
+            self.model, codes, self.batch_size, self.device, self._take_fewer, threads
+        ).numpy()
 
     def _take_fewer(self, batch_size: int) -> None:
         """Remember what fits into the device's memory."""

@@ -135,8 +135,8 @@ def _counts(codes: np.ndarray, sizes: ModelConfig) -> csr_matrix:
     """Return how often each bucket occurs in each name."""
     width = max(int((codes != 0).sum(axis=1).max()), 1)
     hashes, present = ngram_hashes(torch.from_numpy(codes[:, :width]), sizes.evidence_ngrams)
-    rows, sizes_of, places = present.nonzero(as_tuple=True)
-    columns = (hashes[rows, sizes_of, places] % sizes.evidence_buckets).to(torch.int32).numpy()
+    rows, *_ = places = present.nonzero(as_tuple=True)
+    columns = (hashes[places] % sizes.evidence_buckets).to(torch.int32).numpy()
     values = np.ones(len(columns), dtype=np.float32)
     shape = (len(codes), sizes.evidence_buckets)
     return csr_matrix((values, (rows.to(torch.int32).numpy(), columns)), shape=shape)

@@ -22,9 +22,9 @@ _WEIGHT_SCALE, _FREQUENCY_SCALE, _SUM_SCALE = 0.25, 0.1, 0.3
 
 
 def ngram_hashes(codes: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-    """Return the hash of each n-gram of 1 … `longest` characters, (B, longest, T + 2) int64 below 2³¹.
+    """Return the hash of each n-gram of 1 … `longest` characters, (B, T + 2, longest) int64 below 2³¹.
 
-    Entry [:, n - 1, t] belongs to the n characters that end at place t of "^name$". The second tensor, bool
+    Entry [:, t, n - 1] belongs to the n characters that end at place t of "^name$". The second tensor, bool
     of the same shape, tells where there is such an n-gram. The hash is a polynomial modulo a prime (Karp,
     Rabin 1987): an n-gram's comes from the one without its last character, and no product exceeds 2⁶².
     """
@@ -35,8 +35,9 @@ def ngram_hashes(codes: Tensor, longest: int) -> tuple[Tensor, Tensor]:
     hashes = [text]
     for n in range(2, longest + 1):
         hashes.append((F.pad(hashes[-1], (1, 0))[:, :-1] * _MULTIPLIER + text + n) % _PRIME)
-    first = torch.arange(longest, device=codes.device).unsqueeze(1)  # where the first n-gram of a size ends
-    return torch.stack(hashes, dim=1), (place >= first) & (place <= end.unsqueeze(2))
+    first = torch.arange(longest, device=codes.device)  # where the first n-gram of a size ends
+    is_inside = (place <= end).unsqueeze(2)  # (B, T + 2, 1)
+    return torch.stack(hashes, dim=2), is_inside & (place.unsqueeze(1) >= first)
 
 
 class NgramEvidence(nn.Module):
@@ -75,22 +76,25 @@ class NgramEvidence(nn.Module):
 
         `folds` (B,) says which of the fold tables each name gets, instead of the table of prediction.
         """
-        hashes, present = ngram_hashes(codes, self.longest)  # (B, n, T + 2)
-        rows, scale, bias = hashes % self.buckets, self.scale, self.bias
+        hashes, present = ngram_hashes(codes, self.longest)  # (B, T + 2, n)
+        rows = hashes % self.buckets
         if folds is None or self.fold_tables is None:
             found = self.table.index_select(0, rows.flatten())
+            scale, bias = self.scale, self.bias
         else:
             rows = rows + (folds * self.buckets).view(-1, 1, 1)
             found = self.fold_tables.flatten(0, 1).index_select(0, rows.flatten())
-            scale, bias = self.fold_scales[folds].view(-1, 1, 1, self.sums), self.fold_biases[folds]
-        evidence = found.unflatten(0, rows.shape) * scale * present.unsqueeze(3)  # (B, n, T + 2, K)
-        length = (
-            evidence[..., -1].square().sum(dim=(1, 2)).clamp(min=1e-6).sqrt()
-        )  # of the TF-IDF vector, (B,)
-        logits = F.pad(evidence[..., :-1].sum(dim=(1, 2)) / length.unsqueeze(1), (1, 0)) + bias
-        evidence = (evidence * self.channel_scale).transpose(1, 2).flatten(2)  # (B, T + 2, n · K)
+            scale, bias = self.fold_scales[folds].unsqueeze(1), self.fold_biases[folds]
+        found = found * present.reshape(-1, 1)  # bytes still
+        # All sizes of n-gram side by side, so that the innermost loops have n · K steps and not K.
+        scale = torch.cat([scale * self.channel_scale] * self.longest, dim=-1)
+        evidence = found.view(*rows.shape[:2], self.channels) * scale  # (B, T + 2, n · K)
+        sums = evidence.sum(dim=1).unflatten(1, (self.longest, -1)).sum(dim=1)[:, :-1] / _WEIGHT_SCALE
+        squares = evidence.square().sum(dim=1).unflatten(1, (self.longest, -1)).sum(dim=1)[:, -1]
+        length = squares.clamp(min=1e-8).sqrt() / _FREQUENCY_SCALE  # of the TF-IDF vector, (B,)
+        logits = F.pad(sums / length.unsqueeze(1), (1, 0)) + bias
         # An n-gram stands at its last character; those that end in `$`, at the last of the name.
         mask = codes != PADDING
         last = mask & ~F.pad(mask, (0, 1))[:, 1:]
-        channels = (evidence[:, 1:-1] + evidence[:, 2:] * last.unsqueeze(2)) * mask.unsqueeze(2)
+        channels = evidence[:, 1:-1] * mask.unsqueeze(2) + evidence[:, 2:] * last.unsqueeze(2)
         return channels, logits * _SUM_SCALE

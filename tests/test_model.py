@@ -26,6 +26,9 @@ def make_model(*, seed=0, num_classes=3, train=False, **sizes):
         "lstm_units": 4,
         "attention_units": 5,
         "dense_units": (16,),
+        "evidence_ngrams": 0,
+        "pool_size": 1,
+        "max_pooling": False,
     }
     torch.manual_seed(seed)
     model = CNN_LSTM_Model(NUM_CODES, num_classes, Config(model=ModelConfig(**small | sizes)))
@@ -34,6 +37,9 @@ def make_model(*, seed=0, num_classes=3, train=False, **sizes):
             parameter.normal_(0, 0.6)
             if name == "embedding.weight":
                 parameter[PADDING] = 0
+        if model.evidence is not None:
+            model.evidence.table.random_(-127, 128)
+            model.evidence.scale.fill_(0.02)
     return model.train(train)
 
 
@@ -53,8 +59,11 @@ def same(seed, *shape):
 # ------------------------------------------------------------------ padding
 
 NGRAMS = {"ngram_sizes": (2, 3), "ngram_buckets": 50, "ngram_dim": 3}
+EVIDENCE = {"evidence_ngrams": 4, "evidence_buckets": 101}
 VARIANTS = [
     {},
+    EVIDENCE,
+    {**EVIDENCE, "max_pooling": True, "pool_size": 2},
     *({"kernel_size": kernel_size} for kernel_size in (1, 2, 4, 5, 8)),
     {"conv_filters": (7,)},
     {"conv_filters": (6, 6, 6), "kernel_size": 4},

@@ -58,6 +58,9 @@ def toy_config(**training):
         ),
         model=ModelConfig(
             embedding_dim=16,
+            evidence_ngrams=3,
+            evidence_buckets=1_009,
+            evidence_folds=3,
             conv_filters=(24, 16),
             kernel_size=3,
             lstm_units=12,
@@ -71,7 +74,7 @@ def toy_config(**training):
 
 
 def rich_checkpoint():
-    """Return a checkpoint with n-gram tables, pooling, both poolings over time; its answers differ widely."""
+    """Return a checkpoint with n-gram tables and evidence, pooling, both poolings over time; its answers differ widely."""
     import torch
 
     from data.feature_engineering import NUM_CODES
@@ -87,6 +90,8 @@ def rich_checkpoint():
         for weight in model.parameters():
             if weight.dim() == 2:
                 weight *= 3.5  # an untrained model answers nearly alike whatever it is asked
+        model.evidence.table.random_(-127, 128)
+        model.evidence.scale.fill_(0.02)
     return Checkpoint(
         model_state_dict=model.state_dict(),
         config=config,
