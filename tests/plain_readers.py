@@ -91,12 +91,16 @@ def _text(data: bytes) -> Iterator[object]:
 
 
 def _csv(data: bytes) -> Iterator[object]:
+    """After a row that cannot be read it goes on with the next line, but not before there is a header."""
     column: int | None = None
-    header: list[str] = []
     for cells in _csv_rows(data):
-        if not any(cell.strip() for cell in cells):
+        if cells is None:
+            if column is None:
+                raise ValueError("no header that can be read")
+            yield MALFORMED
+        elif not any(cell.strip() for cell in cells):
             continue
-        if column is None:
+        elif column is None:
             header = [cell.strip().lower() for cell in cells]
             found = [index for index, cell in enumerate(header) if cell in _CSV_COLUMNS]
             if len(found) != 1:
@@ -106,17 +110,28 @@ def _csv(data: bytes) -> Iterator[object]:
             yield cells[column].strip() if len(cells) > column else NO_NAME
 
 
-def _csv_rows(data: bytes) -> Iterator[list[str]]:
-    """RFC 4180: a quote may begin a cell, is doubled inside, and ends at a delimiter or at the row's end."""
+def _csv_rows(data: bytes) -> Iterator[list[str] | None]:
+    """Yield the cells of each row, None for one that cannot be read."""
     bare = re.sub(r'"[^"]*"', "", data.strip().partition(b"\n")[0].decode(errors="replace"))
     delimiter = max(",;\t|", key=bare.count)
+    lines = data.split(b"\n")
+    lines = lines if lines[-1] else lines[:-1]
+    start = 0
+    while start < len(lines):
+        cells, start = _csv_row(lines, start, delimiter)
+        yield cells
+
+
+def _csv_row(lines: list[bytes], start: int, delimiter: str) -> tuple[list[str] | None, int]:
+    """Return the row that begins at a line, None where it cannot be read, and the number of the next line.
+
+    RFC 4180: a quote may begin a cell, is doubled inside, and ends at a delimiter or at the row's end.
+    """
     cells, cell, quoted, ended = [], "", False, False
-    for line in data.split(b"\n") if not data.endswith(b"\n") else data.split(b"\n")[:-1]:
-        text, problem = _decoded(line)
+    for number in range(start, len(lines)):
+        text, problem = _decoded(lines[number])
         if problem:
-            raise ValueError(problem)
-        if not quoted:
-            cells, cell, ended = [], "", False
+            return None, start + 1
         for place, c in enumerate(text):
             if quoted:
                 if c == '"':
@@ -130,18 +145,16 @@ def _csv_rows(data: bytes) -> Iterator[list[str]]:
                 cell, ended = "", False
             elif c == "\r" and not text[place:].strip("\r"):
                 break
-            elif ended or c == "\r":
-                raise ValueError("a character after the closing quote, or a carriage return in a row")
+            elif ended or c == "\r":  # after the closing quote; a carriage return in a row
+                return None, start + 1
             elif c == '"' and not cell and not (place and text[place - 1] != delimiter):
                 quoted = True
             else:
                 cell += c
-        if quoted:
-            cell += "\n"
-        else:
-            yield [*cells, cell]
-    if quoted:
-        raise ValueError("a quote is not closed")
+        if not quoted:
+            return [*cells, cell], number + 1
+        cell += "\n"
+    return None, start + 1  # the quote is never closed
 
 
 def _decoded(data: bytes) -> tuple[str, str | None]:
