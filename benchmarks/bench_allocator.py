@@ -66,9 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument(
-        "--checkpoint", type=Path, default=SHIPPED, help="default: the shipped"
-    )
+    parser.add_argument("--checkpoint", type=Path, default=SHIPPED, help="default: the shipped")
     parser.add_argument("--repeats", type=positive, default=5, help="pairs, default: %(default)s")
     parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)  # in a process of its own

@@ -74,7 +74,7 @@ def toy_config(**training):
 
 
 def rich_checkpoint():
-    """Return a checkpoint with n-gram tables and evidence, pooling, both poolings over time; its answers differ widely."""
+    """Return a checkpoint with every part that a network can have; its answers differ widely."""
     import torch
 
     from data.feature_engineering import NUM_CODES
