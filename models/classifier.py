@@ -12,6 +12,7 @@ import torch
 from models.base_classifier import DEFAULT_BATCH_SIZE, BaseClassifier
 from models.batching import batch_threads, predict_logits
 from models.checkpoint import Checkpoint, load_checkpoint
+from models.device import tensor_float32
 from utils.errors import CheckpointError
 
 
@@ -54,9 +55,10 @@ class DomainClassifier(BaseClassifier):
 
     def _logits(self, codes: np.ndarray) -> np.ndarray:
         threads = self.threads if len(codes) > self.batch_size else None
-        return predict_logits(
-            self.model, codes, self.batch_size, self.device, self._take_fewer, threads
-        ).numpy()
+        with tensor_float32(allowed=False):  # rounded products would move answers between devices
+            return predict_logits(
+                self.model, codes, self.batch_size, self.device, self._take_fewer, threads
+            ).numpy()
 
     def _take_fewer(self, batch_size: int) -> None:
         """Remember what fits into the device's memory."""
