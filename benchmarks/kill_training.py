@@ -38,6 +38,7 @@ SETTINGS = {
     "model.conv_filters": "[16, 16]",
     "model.embedding_dim": 16,
     "model.lstm_units": 8,
+    "model.evidence_ngrams": 2,
     "evaluation.baseline": "false",
     "evaluation.bootstrap_resamples": 0,
     "output.figures": "false",
