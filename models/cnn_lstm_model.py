@@ -102,8 +102,8 @@ class BidirectionalLSTM(nn.Module):
         first = torch.arange(x.size(0), device=x.device).unsqueeze(1) * x.size(1)
         rows = (first + mirrored).flatten()  # (B · T,)
         onward, _ = self.forward_lstm(x)
-        backward, _ = self.backward_lstm(x.flatten(0, 1).index_select(0, rows).view_as(x))
-        backward = backward.flatten(0, 1).index_select(0, rows).view_as(backward)
+        backward, _ = self.backward_lstm(x.flatten(0, 1).index_select(0, rows).view(x.size(0), -1, x.size(2)))
+        backward = backward.flatten(0, 1).index_select(0, rows).view(x.size(0), -1, backward.size(2))
         return torch.cat([onward, backward], dim=2)
 
 

@@ -88,7 +88,7 @@ class NgramEvidence(nn.Module):
         found = found * present.reshape(-1, 1)  # bytes still
         # All sizes of n-gram side by side, so that the innermost loops have n · K steps and not K.
         scale = torch.cat([scale * self.channel_scale] * self.longest, dim=-1)
-        evidence = found.view(*rows.shape[:2], self.channels) * scale  # (B, T + 2, n · K)
+        evidence = found.view(codes.size(0), -1, self.channels) * scale  # (B, T + 2, n · K)
         sums = evidence.sum(dim=1).unflatten(1, (self.longest, -1)).sum(dim=1)[:, :-1] / _WEIGHT_SCALE
         squares = evidence.square().sum(dim=1).unflatten(1, (self.longest, -1)).sum(dim=1)[:, -1]
         length = squares.clamp(min=1e-8).sqrt() / _FREQUENCY_SCALE  # of the TF-IDF vector, (B,)

@@ -84,12 +84,12 @@ def rich_checkpoint():
     plain = toy_config()
     sizes = {"ngram_sizes": (2, 3), "ngram_buckets": 512, "ngram_dim": 4, "pool_size": 2, "max_pooling": True}
     config = replace(plain, model=replace(plain.model, **sizes))
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     model = CNN_LSTM_Model(NUM_CODES, len(CLASSES), config)
     with torch.no_grad():
         for weight in model.parameters():
             if weight.dim() == 2:
-                weight *= 3.5  # an untrained model answers nearly alike whatever it is asked
+                weight *= 4.5  # an untrained model answers nearly alike whatever it is asked
         model.evidence.table.random_(-127, 128)
         model.evidence.scale.fill_(0.02)
     return Checkpoint(
