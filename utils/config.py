@@ -77,14 +77,14 @@ class ModelConfig:
     evidence_buckets: int = option(3_000_000, low=2, high=2**27)
     evidence_folds: int = option(5, low=2, high=100)
     evidence_regularization: float = option(3.0, above=0.0)
-    conv_filters: tuple[int, ...] = option((96, 96), min_items=1, max_items=32, low=1, high=8192)
+    conv_filters: tuple[int, ...] = option((64, 64), min_items=1, max_items=32, low=1, high=8192)
     kernel_size: int = option(3, low=1, high=63)
-    pool_size: int = option(2, low=1, high=8)
-    lstm_units: int = option(64, low=1, high=8192)
+    pool_size: int = option(3, low=1, high=8)
+    lstm_units: int = option(48, low=1, high=8192)
     attention_units: int = option(64, low=1, high=8192)
     max_pooling: bool = option(True)
     dense_units: tuple[int, ...] = option((64,), max_items=32, low=1, high=8192)
-    dropout_rate: float = option(0.3, low=0.0, below=1.0)
+    dropout_rate: float = option(0.15, low=0.0, below=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
