@@ -2,8 +2,8 @@
 
 The brands are few, often imitated, long enough to stand in no other word, and written by hand: this gives a
 reason beside the model's answer, it does not find phishing. Short brands are left out, for with `1` as `l`
-they are everywhere. When counted, before one brand was tightened further, 14 of 503,327 benign training names were
-flagged, most of them imitations, and 1,314 of 300,000 phishing names.
+they are everywhere. When counted, before one brand was tightened further, 14 of 503,327 benign training names
+were flagged, most of them imitations, and 1,314 of 300,000 phishing names.
 """
 
 import re
