@@ -91,8 +91,8 @@ def predict_logits(
 def batch_threads(device: torch.device) -> ThreadPoolExecutor | None:
     """Return threads that each compute a batch of their own, or None where one is enough.
 
-    On a CPU, a batch of names is too little work to be shared: two threads on one batch are 1.5 times as fast
-    as one, two threads on two batches 1.9 times (benchmarks/README.md). PyTorch lets the other threads go.
+    On a CPU a batch of names is too little work to be shared: threads that each compute a batch wait for each
+    other less. PyTorch lets Python's other threads run meanwhile. `bench_prediction.py` measures one core and two.
     """
     count = torch.get_num_threads()
     if device.type != "cpu" or count == 1:

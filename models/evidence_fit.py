@@ -92,7 +92,7 @@ def fit_evidence(
 
     Notes
     -----
-    A million names need 2.5 GB and, for each fold, about a minute of one processor.
+    For 914,797 names the process needs 3.3 GB and, for each fold, 40 to 45 s of one processor.
     """
     features, idf = _features(codes, sizes)
     count = sizes.evidence_folds + 1

@@ -1,5 +1,7 @@
 """Batches by length: every row once, the same for the same seed, and answers in the order of the rows."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -152,3 +154,11 @@ def test_cuda_gives_the_logits_of_the_cpu():
     with tensor_float32(allowed=False):
         found = predict_logits(model.cuda(), codes, 64, torch.device("cuda"))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_threads_give_the_same_logits_in_the_same_order():
+    lengths = lengths_of(200)
+    codes, model = random_codes(lengths, 40), make_model()
+    alone = predict_logits(model, codes, 16, CPU)
+    with ThreadPoolExecutor(3, initializer=lambda: torch.set_num_threads(1)) as threads:
+        torch.testing.assert_close(predict_logits(model, codes, 16, CPU, threads=threads), alone)
