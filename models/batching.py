@@ -92,7 +92,7 @@ def batch_threads(device: torch.device) -> ThreadPoolExecutor | None:
     """Return threads that each compute a batch of their own, or None where one is enough.
 
     On a CPU a batch of names is too little work to be shared: threads that each compute a batch wait for each
-    other less. PyTorch lets Python's other threads run meanwhile. `bench_prediction.py` measures one core and two.
+    other less. PyTorch lets Python's other threads run meanwhile. Measured by `bench_prediction.py`.
     """
     count = torch.get_num_threads()
     if device.type != "cpu" or count == 1:
