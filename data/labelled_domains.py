@@ -62,6 +62,8 @@ class LabelledDomains:
         (N,) int32, days since 1970-01-01, or UNKNOWN_DAY.
     sources, families
         (N,) unsigned, places in `words`. Never a model input: they give the class away.
+    training_only
+        (N,) bool, names that nothing may be judged on, for example generated ones.
     classes
         Class names.
     words
@@ -75,6 +77,7 @@ class LabelledDomains:
     days: np.ndarray
     sources: np.ndarray
     families: np.ndarray
+    training_only: np.ndarray
     classes: tuple[str, ...]
     words: list[str]
 
@@ -91,6 +94,7 @@ class LabelledDomains:
             days=self.days[rows],
             sources=self.sources[rows],
             families=self.families[rows],
+            training_only=self.training_only[rows],
             classes=self.classes,
             words=self.words,
         )
@@ -122,12 +126,15 @@ def join_datasets(datasets: Sequence[LabelledDomains]) -> LabelledDomains:
         days=np.concatenate([dataset.days for dataset in datasets]),
         sources=np.concatenate([places[dataset.sources] for places, dataset in pairs]),
         families=np.concatenate([places[dataset.families] for places, dataset in pairs]),
+        training_only=np.concatenate([dataset.training_only for dataset in datasets]),
         classes=datasets[0].classes,
         words=words,
     )
 
 
-def label_file(file: FileNames, label: int, classes: tuple[str, ...]) -> LabelledDomains:
+def label_file(
+    file: FileNames, label: int, classes: tuple[str, ...], *, training_only: bool = False
+) -> LabelledDomains:
     """Give all names of a file the class number `label`; nothing is copied."""
     return LabelledDomains(
         domains=file.names,
@@ -137,6 +144,7 @@ def label_file(file: FileNames, label: int, classes: tuple[str, ...]) -> Labelle
         days=file.days,
         sources=file.sources,
         families=file.families,
+        training_only=np.full(len(file.names), training_only),
         classes=classes,
         words=file.words,
     )

@@ -17,7 +17,7 @@ from data.domain_name import Rejected, normalize_domain
 from data.file_gathering import gather_files
 from data.fingerprint import fingerprint
 from data.labelled_domains import LabelledDomains, join_datasets, label_file
-from data.rejection import CONFLICT, DUPLICATE, IN_TRAINING, OVER_CAP
+from data.rejection import CONFLICT, DUPLICATE, IN_TRAINING, OVER_CAP, TRAINING_ONLY
 from data.split import split_dataset, unit_interval
 from utils.config import DataConfig
 from utils.errors import DataError
@@ -80,6 +80,7 @@ def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
             where = ", ".join(str(file.path) for file in files if file.label == name)
             raise DataError(where, f"no usable name of the class '{name}' is left; dropped: {drops}")
     split = split_dataset(dataset, config)
+    drops = add_counts(drops, {TRAINING_ONLY: len(dataset) - sum(map(len, split.parts().values()))})
     parts = {name: dataset.take(rows) for name, rows in split.parts().items()}
     for name, part in parts.items():
         absent = [label for label, count in part.counts().items() if not count]
@@ -119,7 +120,9 @@ def read_rows(
     gathered = gather_files(files, workers=config.workers, cache_dir=cache_dir, limit=limit)
     dataset = join_datasets(
         [
-            label_file(names, config.classes.index(file.label), config.classes)
+            label_file(
+                names, config.classes.index(file.label), config.classes, training_only=file.training_only
+            )
             for names, file in zip(gathered, files, strict=True)
         ]
     )
@@ -129,16 +132,21 @@ def read_rows(
 def clean(dataset: LabelledDomains, config: DataConfig) -> tuple[LabelledDomains, dict[str, int]]:
     """Keep each name once, names of two classes not at all, and of each class at most `data.max_per_class`.
 
-    The rule for every set of names that is trained or judged on, wherever they come from.
+    The rule for every set of names that is trained or judged on, wherever they come from. Names of sources
+    that are `training_only` make no difference to the others: of a name in both, theirs is dropped.
 
     Returns
     -------
     The names that stay, in their order, and reason → number of rows that do not.
     """
-    rows, duplicates, conflicts = _distinct_rows(dataset.hashes, dataset.labels)
+    is_extra = dataset.training_only
+    known = is_extra & np.isin(dataset.hashes, dataset.hashes[~is_extra])
+    candidates = np.flatnonzero(~known)
+    places, duplicates, conflicts = _distinct_rows(dataset.hashes[candidates], dataset.labels[candidates])
+    rows = candidates[places]
     kept = _cap_classes(dataset, rows, config)
-    over_cap = len(rows) - len(kept)
-    return dataset.take(kept), add_counts({DUPLICATE: duplicates, CONFLICT: conflicts, OVER_CAP: over_cap})
+    dropped = {DUPLICATE: duplicates, CONFLICT: conflicts, OVER_CAP: len(rows) - len(kept)}
+    return dataset.take(kept), add_counts(dropped, {TRAINING_ONLY: int(known.sum())})
 
 
 def drop_trained_on(
@@ -195,13 +203,14 @@ def _distinct_rows(hashes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
 def _cap_classes(dataset: LabelledDomains, rows: np.ndarray, config: DataConfig) -> np.ndarray:
     """Keep at most `max_per_class` rows of each class: those with the smallest hash of name and seed.
 
-    That is a uniform sample of the whole input, whatever its order, and the same on every machine.
+    That is a uniform sample of the whole input, whatever its order, and the same on every machine. Names
+    that are `training_only` are not counted.
     """
     if config.max_per_class is None:
         return rows
+    extra, rows = rows[dataset.training_only[rows]], rows[~dataset.training_only[rows]]
     place = unit_interval(dataset.hashes[rows], config.seed + 1)  # not the numbers that the split goes by
     order = rows[np.argsort(place, kind="stable")]
     labels = dataset.labels[order]
-    return np.sort(
-        np.concatenate([order[labels == k][: config.max_per_class] for k in range(len(config.classes))])
-    )
+    kept = [order[labels == k][: config.max_per_class] for k in range(len(config.classes))]
+    return np.sort(np.concatenate([*kept, extra]))

@@ -16,6 +16,7 @@ REASONS: dict[str, str] = {
 DUPLICATE = "duplicate"
 CONFLICT = "in_two_classes"
 OVER_CAP = "over_class_cap"
+TRAINING_ONLY = "training_only_known"
 IN_TRAINING = "registered_domain_in_training"
 
 # Every reason for which a row of a labelled file is not used: what reports print beside its count.
@@ -24,6 +25,8 @@ DROP_REASONS: dict[str, str] = REASONS | {
     DUPLICATE: "a further row of a name that is already there under the same class",
     CONFLICT: "all rows of a name that stands under more than one class",
     OVER_CAP: "a name beyond data.max_per_class, which keeps a uniform sample of each class",
+    TRAINING_ONLY: "a training_only name that another source has, too, or of a validation or test name's "
+    "registered domain",
     IN_TRAINING: "a new name whose registered domain is in the training or validation part of the run",
 }
 

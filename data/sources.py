@@ -14,15 +14,17 @@ class Source(Protocol):
     path: str
     label: str
     format: str
+    training_only: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file to read, its class, and its format."""
+    """One file to read, its class, its format, and whether nothing is judged on its names."""
 
     path: Path
     label: str
     format: str
+    training_only: bool = False
 
 
 def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
@@ -33,8 +35,9 @@ def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
     root
         The folder that relative paths start from.
     sources
-        Each with a `path` (a file, or a pattern with *, ?, [] or **), a `label` and a `format`. A path that
-        exists as it stands is a file, not a pattern. A pattern takes no folders and no hidden files.
+        Each with a `path` (a file, or a pattern with *, ?, [] or **), a `label`, a `format` and
+        `training_only`. A path that exists as it stands is a file, not a pattern. A pattern takes no folders
+        and no hidden files.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
             if real_path in owners:
                 raise ConfigError(f"{path} is in two sources: {owners[real_path]} and {name}")
             owners[real_path] = name
-            files.append(SourceFile(path, source.label, source.format))
+            files.append(SourceFile(path, source.label, source.format, source.training_only))
     if problems:
         raise DataError(root, "; ".join(problems))
     return files

@@ -12,12 +12,12 @@ import numpy as np
 from data.labelled_domains import UNKNOWN_DAY, LabelledDomains
 from utils.config import DataConfig
 
-TRAIN, VALIDATION, TEST = 0, 1, 2
+NOWHERE, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Row numbers of each part, ascending."""
+    """Row numbers of each part, ascending. A row may be in none."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -35,14 +35,14 @@ def split_dataset(dataset: LabelledDomains, config: DataConfig) -> Split:
     and so gives an optimistic bound. "time" puts the newest dated names of each class into the test part
     and the next newest into validation; a registered domain goes with its oldest name, and names without
     a date are divided by registered domain.
+
+    Names that are `training_only` change nothing of that. They are in the training part, but for those
+    whose registered domain has a name in another part: these are in none.
     """
-    fractions = (config.validation_fraction, config.test_fraction)
-    if config.split == "random":
-        parts = _parts_by_hash(dataset.hashes, config.seed, *fractions)
-    else:
-        parts = _parts_by_hash(dataset.groups, config.seed, *fractions)
-    if config.split == "time":
-        parts = _parts_by_time(dataset, parts, *fractions)
+    is_extra = dataset.training_only
+    parts = np.full(len(dataset), TRAIN)
+    parts[~is_extra] = _parts(dataset.take(np.flatnonzero(~is_extra)) if is_extra.any() else dataset, config)
+    parts[is_extra & np.isin(dataset.groups, dataset.groups[parts != TRAIN])] = NOWHERE
     return Split(*(np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST)))
 
 
@@ -56,6 +56,15 @@ def unit_interval(hashes: np.ndarray, seed: int) -> np.ndarray:
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
     return (mixed >> np.uint64(11)).astype(np.float64) / 2**53
+
+
+def _parts(dataset: LabelledDomains, config: DataConfig) -> np.ndarray:
+    """Return each row's part, (N,)."""
+    fractions = (config.validation_fraction, config.test_fraction)
+    if config.split == "random":
+        return _parts_by_hash(dataset.hashes, config.seed, *fractions)
+    parts = _parts_by_hash(dataset.groups, config.seed, *fractions)
+    return _parts_by_time(dataset, parts, *fractions) if config.split == "time" else parts
 
 
 def _parts_by_hash(hashes: np.ndarray, seed: int, validation: float, test: float) -> np.ndarray:

@@ -15,8 +15,8 @@ def hashes_of(names):
     return np.array([stable_hash(name.encode()) for name in names], dtype=np.uint64)
 
 
-def labelled_domains(names, labels, days=None):
-    """Return a data set of distinct normalised names; `days` are all unknown by default."""
+def labelled_domains(names, labels, days=None, training_only=None):
+    """Return a data set of distinct normalised names, by default without days and for all parts."""
     count = len(names)
     return LabelledDomains(
         domains=NameTable.from_strings(names),
@@ -26,6 +26,7 @@ def labelled_domains(names, labels, days=None):
         days=np.full(count, UNKNOWN_DAY, np.int32) if days is None else np.asarray(days, np.int32),
         sources=np.zeros(count, np.uint16),
         families=np.zeros(count, np.uint16),
+        training_only=np.zeros(count, bool) if training_only is None else np.asarray(training_only, bool),
         classes=CLASSES,
         words=[""],
     )

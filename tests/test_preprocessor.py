@@ -36,6 +36,16 @@ def load(tmp_path):
     return write_and_load
 
 
+def joined(names, labels, training_only):
+    """Return a data set that may have names twice, as files give it."""
+    return join_datasets(
+        [
+            labelled_domains([n], [k], training_only=[x])
+            for n, k, x in zip(names, labels, training_only, strict=True)
+        ]
+    )
+
+
 def by_class(dataset):
     """Return class name → names, in the order of the data set."""
     found = {name: [] for name in dataset.classes}
@@ -146,7 +156,13 @@ def test_names_of_registered_domains_that_were_trained_on_are_dropped():
 
 
 def test_every_reason_for_a_drop_has_its_meaning_in_one_table():
-    own = {rejection.DUPLICATE, rejection.CONFLICT, rejection.OVER_CAP, rejection.IN_TRAINING}
+    own = {
+        rejection.DUPLICATE,
+        rejection.CONFLICT,
+        rejection.OVER_CAP,
+        rejection.TRAINING_ONLY,
+        rejection.IN_TRAINING,
+    }
     assert set(rejection.DROP_REASONS) == set(rejection.REASONS) | own | {MISSING_NAME}
     assert all(meaning.strip() for meaning in rejection.DROP_REASONS.values())
 
@@ -280,3 +296,40 @@ def test_half_a_file_is_not_trained_on(data_folder):
     gz.write_bytes(gz.read_bytes()[:-20])
     with pytest.raises(DataError):
         load_parts(data_folder)
+
+
+# ------------------------------------------------------------------ names for training only
+
+
+def test_a_training_only_name_never_drops_another_name():
+    names = ["a.com", "b.com", "b.com", "c.com", "d.com", "d.com"]
+    labels = [0, 1, 0, 2, 0, 1]
+    dataset = joined(names, labels, training_only=[False, False, True, True, True, True])
+    kept, drops = clean(dataset, CONFIG)
+    assert by_class(kept) == {"benign": ["a.com"], "phishing": ["b.com"], "malware": ["c.com"]}
+    assert drops == {rejection.TRAINING_ONLY: 1, rejection.CONFLICT: 2}
+
+
+def test_a_cap_counts_and_drops_no_training_only_name():
+    names = [f"n{i}.com" for i in range(60)]
+    extra = np.arange(60) >= 40
+    kept, drops = clean(joined(names, [0] * 60, training_only=extra), replace(CONFIG, max_per_class=10))
+    assert kept.training_only.sum() == 20
+    assert len(kept) == 30
+    assert drops == {rejection.OVER_CAP: 30}
+
+
+def test_a_training_only_source_adds_to_the_training_part_and_to_no_other(tmp_path):
+    for label in CLASSES:
+        (tmp_path / f"{label}.txt").write_text("".join(f"{label}{i}.com\n" for i in range(200)))
+    (tmp_path / "extra.txt").write_text("".join(f"x{i}.com\nw{i}.malware{i}.com\n" for i in range(100)))
+    sources = tuple(SourceConfig(path=f"{label}.txt", label=label) for label in CLASSES)
+    config = replace(CONFIG, root=str(tmp_path), sources=sources)
+    without = load_parts(config)
+    extra = SourceConfig(path="extra.txt", label="malware", training_only=True)
+    data = load_parts(replace(config, sources=(*sources, extra)))
+    for part in ("validation", "test"):
+        assert list(data.parts[part].domains) == list(without.parts[part].domains)
+    added = len(data.parts["train"]) - len(without.parts["train"])
+    assert data.drops == {rejection.TRAINING_ONLY: 200 - added}
+    assert 150 < added < 190  # all x…, and of w… those whose registered domain is in training

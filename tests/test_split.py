@@ -189,3 +189,30 @@ def test_in_the_time_split_names_without_a_date_go_by_registered_domain():
 def test_no_names_give_three_empty_parts(kind):
     split = split_dataset(make_dataset(0), replace(CONFIG, split=kind))
     assert [len(rows) for rows in split.parts().values()] == [0, 0, 0]
+
+
+# ------------------------------------------------------------------ names for training only
+
+
+def with_extra_names(count=3000, days=None):
+    """Return a data set whose last third is `training_only`, and that data set without it."""
+    is_extra = np.arange(count) >= 2 * count // 3
+    dataset = labelled_domains(many_names(count), np.arange(count) % 3, days, is_extra)
+    return dataset, dataset.take(np.flatnonzero(~is_extra))
+
+
+@pytest.mark.parametrize("kind", ["registered_domain", "random", "time"])
+def test_names_for_training_only_change_no_other_name_s_part_and_share_no_registered_domain(kind):
+    dataset, without = with_extra_names(days=random_days(3000))
+    config = replace(CONFIG, split=kind)
+    split, expected = split_dataset(dataset, config), split_dataset(without, config)
+    judged = np.concatenate([split.validation, split.test])
+    assert np.array_equal(split.validation, expected.validation)
+    assert np.array_equal(split.test, expected.test)
+    assert np.array_equal(split.train[split.train < len(without)], expected.train)
+    extra = split.train[split.train >= len(without)]
+    left_out = np.setdiff1d(np.arange(len(without), len(dataset)), extra)
+    assert len(extra) > 100
+    assert len(left_out) > 100
+    assert not np.isin(dataset.groups[extra], dataset.groups[judged]).any()
+    assert np.isin(dataset.groups[left_out], dataset.groups[judged]).all()

@@ -44,6 +44,7 @@ class SourceConfig:
     path: str = option()
     label: str = option()
     format: str = option("auto", choices=FORMATS)
+    training_only: bool = option(False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,9 +209,12 @@ def _contradictions(config: Config) -> list[str]:
             problems.append(
                 f"data.sources[{index}].label: '{source.label}' is not in data.classes ({', '.join(classes)})"
             )
-    missing = [name for name in classes if name not in {source.label for source in data.sources}]
+    judged = {source.label for source in data.sources if not source.training_only}
+    missing = [name for name in classes if name not in judged]
     if missing:
-        problems.append(f"data.classes: no source has the label {', '.join(missing)}")
+        problems.append(
+            f"data.classes: no source has the label {', '.join(missing)}, or only training_only ones have"
+        )
     if config.evaluation.benign_class not in classes:
         problems.append(f"evaluation.benign_class: '{config.evaluation.benign_class}' is not in data.classes")
     if not config.output.name or any(c in config.output.name for c in "/\\\0"):
