@@ -104,6 +104,10 @@ class LabelledDomains:
         wanted = np.array([self.classes.index(name) for name in classes])
         return self.take(np.flatnonzero(np.isin(self.labels, wanted)))
 
+    def judged(self) -> "LabelledDomains":
+        """Return the names that are not `training_only`."""
+        return self.take(np.flatnonzero(~self.training_only)) if self.training_only.any() else self
+
     def family_names(self) -> np.ndarray:
         """Return each name's family, (N,) object, None where unknown."""
         return np.array([word or None for word in self.words], dtype=object)[self.families]

@@ -58,6 +58,15 @@ class PreparedData:
         """Return part → class → number of names."""
         return {name: part.counts() for name, part in self.parts.items()}
 
+    def class_shares(self) -> dict[str, float]:
+        """Return class → its share of the training names, those that are `training_only` left out.
+
+        What probabilities refer to: names that come on top raise the odds of their class among their own
+        kind, and there only.
+        """
+        counts = self.parts["train"].judged().counts()
+        return {name: count / sum(counts.values()) for name, count in counts.items()}
+
 
 def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
     """Read, clean and split all sources.
@@ -83,7 +92,7 @@ def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
     drops = add_counts(drops, {TRAINING_ONLY: len(dataset) - sum(map(len, split.parts().values()))})
     parts = {name: dataset.take(rows) for name, rows in split.parts().items()}
     for name, part in parts.items():
-        absent = [label for label, count in part.counts().items() if not count]
+        absent = [label for label, count in part.judged().counts().items() if not count]
         if absent:
             raise DataError(
                 Path(config.root),

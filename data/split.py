@@ -41,7 +41,7 @@ def split_dataset(dataset: LabelledDomains, config: DataConfig) -> Split:
     """
     is_extra = dataset.training_only
     parts = np.full(len(dataset), TRAIN)
-    parts[~is_extra] = _parts(dataset.take(np.flatnonzero(~is_extra)) if is_extra.any() else dataset, config)
+    parts[~is_extra] = _parts(dataset.judged(), config)
     parts[is_extra & np.isin(dataset.groups, dataset.groups[parts != TRAIN])] = NOWHERE
     return Split(*(np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST)))
 

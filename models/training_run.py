@@ -242,7 +242,6 @@ class TrainingRun:
 
     def _checkpoint(self, history: dict[str, list[float]], state: dict[str, Any] | None = None) -> Checkpoint:
         """Return a checkpoint of the model as it is now; with `state` the training can go on from it."""
-        counts = self.data.counts()["train"]
         return Checkpoint(
             model_state_dict={name: tensor.cpu() for name, tensor in self.model.state_dict().items()},
             config=self.config,
@@ -250,7 +249,7 @@ class TrainingRun:
             classes=self.classes,
             benign_class=self.config.evaluation.benign_class,
             max_length=self.config.data.max_length,
-            prior={name: count / sum(counts.values()) for name, count in counts.items()},
+            prior=self.data.class_shares(),
             metadata=self.facts,
             trainer_state=state,
         )

@@ -332,4 +332,6 @@ def test_a_training_only_source_adds_to_the_training_part_and_to_no_other(tmp_pa
         assert list(data.parts[part].domains) == list(without.parts[part].domains)
     added = len(data.parts["train"]) - len(without.parts["train"])
     assert data.drops == {rejection.TRAINING_ONLY: 200 - added}
+    assert data.class_shares() == without.class_shares()
+    assert sum(data.class_shares().values()) == pytest.approx(1)
     assert 150 < added < 190  # all x…, and of w… those whose registered domain is in training
