@@ -12,6 +12,7 @@ import torch
 from models.base_classifier import DEFAULT_BATCH_SIZE, BaseClassifier
 from models.batching import batch_threads, predict_logits
 from models.checkpoint import Checkpoint, load_checkpoint
+from models.cpu_network import for_cpu
 from models.device import tensor_float32
 from utils.errors import CheckpointError
 
@@ -27,6 +28,13 @@ class DomainClassifier(BaseClassifier):
         Where the model runs.
     batch_size
         Names in one forward pass.
+
+    Attributes
+    ----------
+    model
+        The network with attention and gradients.
+    network
+        What computes logits: the same, laid out for a CPU where there is no GPU.
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class DomainClassifier(BaseClassifier):
         self.checkpoint = checkpoint
         self.device = torch.device(device)
         self.model = checkpoint.build_model().to(self.device)
+        self.network = for_cpu(self.model) if self.device.type == "cpu" else self.model
         self.threads = batch_threads(self.device)
 
     @classmethod
@@ -57,7 +66,7 @@ class DomainClassifier(BaseClassifier):
         threads = self.threads if len(codes) > self.batch_size else None
         with tensor_float32(allowed=False):  # rounded products would move answers between devices
             return predict_logits(
-                self.model, codes, self.batch_size, self.device, self._take_fewer, threads
+                self.network, codes, self.batch_size, self.device, self._take_fewer, threads
             ).numpy()
 
     def _take_fewer(self, batch_size: int) -> None:

@@ -40,6 +40,35 @@ def ngram_hashes(codes: Tensor, longest: int) -> tuple[Tensor, Tensor]:
     return torch.stack(hashes, dim=2), is_inside & (place.unsqueeze(1) >= first)
 
 
+def hash_powers(longest: int) -> tuple[list[int], Tensor, int]:
+    """Return what gives the hashes of `ngram_hashes` as sums instead of one from the other.
+
+    The hash of c₁ … cₙ is (Σ cᵢ · powers[n − i] + constants[n − 1]) modulo the prime.
+
+    Returns
+    -------
+    powers, constants, prime
+        `longest` whole numbers below 2³¹, (longest, 1) int64, and the modulus.
+    """
+    powers = [pow(_MULTIPLIER, k, _PRIME) for k in range(longest)]
+    constants = [sum(i * powers[n - i] for i in range(2, n + 1)) % _PRIME for n in range(1, longest + 1)]
+    return powers, torch.tensor(constants).unsqueeze(1), _PRIME
+
+
+def evidence_logits(sums: Tensor, squares: Tensor, bias: Tensor) -> Tensor:
+    """Return the linear model's logits (B, K), scaled for the dense layers.
+
+    Parameters
+    ----------
+    sums, squares
+        (B, K − 1) of the channels of the classes and (B,) of the squared channels of the frequency.
+    bias
+        (K,), or (B, K).
+    """
+    length = squares.clamp(min=1e-8).sqrt() / _FREQUENCY_SCALE  # of the TF-IDF vector, (B,)
+    return (F.pad(sums / _WEIGHT_SCALE / length.unsqueeze(1), (1, 0)) + bias) * _SUM_SCALE
+
+
 class NgramEvidence(nn.Module):
     """Channels for the convolutions, and their sum for the dense layers, from a table of bytes.
 
@@ -89,12 +118,11 @@ class NgramEvidence(nn.Module):
         # All sizes of n-gram side by side, so that the innermost loops have n · K steps and not K.
         scale = torch.cat([scale * self.channel_scale] * self.longest, dim=-1)
         evidence = found.view(codes.size(0), -1, self.channels) * scale  # (B, T + 2, n · K)
-        sums = evidence.sum(dim=1).unflatten(1, (self.longest, -1)).sum(dim=1)[:, :-1] / _WEIGHT_SCALE
+        sums = evidence.sum(dim=1).unflatten(1, (self.longest, -1)).sum(dim=1)[:, :-1]
         squares = evidence.square().sum(dim=1).unflatten(1, (self.longest, -1)).sum(dim=1)[:, -1]
-        length = squares.clamp(min=1e-8).sqrt() / _FREQUENCY_SCALE  # of the TF-IDF vector, (B,)
-        logits = F.pad(sums / length.unsqueeze(1), (1, 0)) + bias
+        logits = evidence_logits(sums, squares, bias)
         # An n-gram stands at its last character; those that end in `$`, at the last of the name.
         mask = codes != PADDING
         last = mask & ~F.pad(mask, (0, 1))[:, 1:]
         channels = evidence[:, 1:-1] * mask.unsqueeze(2) + evidence[:, 2:] * last.unsqueeze(2)
-        return channels, logits * _SUM_SCALE
+        return channels, logits

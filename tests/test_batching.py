@@ -130,7 +130,7 @@ def test_not_even_one_name_fits():
 def test_the_classifier_remembers_what_fits(tiny_checkpoint):
     classifier = DomainClassifier.load(tiny_checkpoint, batch_size=8)
     expected = classifier.classify(["amberbasin7.com", "cedardelta1.com", "login-x.verify.top"] * 5)
-    forward, tried = classifier.model.forward, []
+    forward, tried = classifier.network.forward, []
 
     def small(codes):
         tried.append(len(codes))
@@ -138,7 +138,7 @@ def test_the_classifier_remembers_what_fits(tiny_checkpoint):
             raise torch.OutOfMemoryError("out of memory")
         return forward(codes)
 
-    classifier.model.forward = small
+    classifier.network.forward = small
     for _ in range(2):
         answers = classifier.classify(["amberbasin7.com", "cedardelta1.com", "login-x.verify.top"] * 5)
         np.testing.assert_allclose(answers, expected, atol=1e-6)
