@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from utils.config import DataConfig, SourceConfig
 from utils.errors import EXIT_DONE, ConfigError, DataError, run_script
+from utils.terminal_text import write_result
 
 if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not wait for it
     from data.labelled_domains import LabelledDomains
@@ -63,11 +64,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    options = parse_arguments(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
-    return run_script("evaluate.py", lambda: evaluate(options))
+    return run_script("evaluate.py", lambda: evaluate(parse_arguments(arguments)))
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -83,6 +80,9 @@ def evaluate(options: argparse.Namespace) -> int:
     from utils.run_report import Judge
     from utils.versions import versions
 
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
     keep_freed_memory()
     device, reason = resolve_device(options.device)
     logger.info("device %s (%s)", device, reason)
@@ -115,7 +115,7 @@ def evaluate(options: argparse.Namespace) -> int:
             "differences": judge.compare(test, rival.probabilities),
         }
     write_report(options.output, report, test, baseline=baseline)
-    print(options.output / "report.md")
+    write_result(str(options.output / "report.md"))
     return EXIT_DONE
 
 

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from utils.errors import EXIT_DONE, CheckpointError, ConfigError, run_script
+from utils.terminal_text import write_result
 
 # format → the ending that its readers go by; None where they do not care
 FORMATS = {"compact": None, "onnx": ".onnx", "torchscript": None, "torch-export": ".pt2"}
@@ -41,8 +42,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_script("export.py", lambda: export(options))
+    return run_script("export.py", lambda: export(parse_arguments(arguments)))
 
 
 def export(options: argparse.Namespace) -> int:
@@ -58,8 +58,8 @@ def export(options: argparse.Namespace) -> int:
     write = export_compact if options.format == "compact" else export_model
     difference, names = write(options.checkpoint, options.output, options.format)
     size_mb = options.output.stat().st_size / 1e6
-    print(f"{options.output}: {size_mb:.1f} MB")
-    print(f"on {names:,} names no probability moved by more than {difference:.1e}")
+    write_result(f"{options.output}: {size_mb:.1f} MB")
+    write_result(f"on {names:,} names no probability moved by more than {difference:.1e}")
     return EXIT_DONE
 
 

@@ -137,8 +137,7 @@ def add_reason_options(group: argparse._ArgumentGroup) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_script("predict.py", lambda: run(options))
+    return run_script("predict.py", lambda: run(parse_arguments(arguments)))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from utils.config import Config, load_config
 from utils.errors import EXIT_DONE, ConfigError, run_script
 from utils.processes import Launch, OneProcess, launched
 from utils.run_folder import RunFolder, interrupted_run, run_of, run_of_job
+from utils.terminal_text import write_result
 
 if TYPE_CHECKING:
     from models.training_run import TrainingRun
@@ -63,15 +64,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    options = parse_arguments(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
-    return run_script("train.py", lambda: run(options))
+    return run_script("train.py", lambda: run(parse_arguments(arguments)))
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the options ask for."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
     if options.resume and options.set:
         raise ConfigError("--set goes with --config: a resumed run keeps its configuration")
     with _processes(options.device) as processes:
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     if processes.is_first:  # the others have nothing left to do
         training.calibrate(folder)
         training.report(folder)
-        print(folder.path)
+        write_result(str(folder.path))
     return EXIT_DONE
 
 
@@ -166,13 +166,13 @@ def dry_run(config: Config, device_name: str, processes: OneProcess) -> None:
     history = run.one_step()
     if not processes.is_first:
         return
-    print(f"data (at most {DRY_RUN_RECORDS:,} records of each file):")
+    write_result(f"data (at most {DRY_RUN_RECORDS:,} records of each file):")
     for name, counts in run.data.counts().items():
-        print(f"  {name:<11}" + "".join(f"{count:>9,} {label}" for label, count in counts.items()))
+        write_result(f"  {name:<11}" + "".join(f"{count:>9,} {label}" for label, count in counts.items()))
     for reason, count in run.data.drops.items():
-        print(f"  dropped    {count:>9,} {reason}")
-    print(f"one step: loss {history['loss'][0]:.4f}, validation loss {history['val_loss'][0]:.4f}")
-    print("dry run: nothing was written")
+        write_result(f"  dropped    {count:>9,} {reason}")
+    write_result(f"one step: loss {history['loss'][0]:.4f}, validation loss {history['val_loss'][0]:.4f}")
+    write_result("dry run: nothing was written")
 
 
 if __name__ == "__main__":

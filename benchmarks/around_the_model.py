@@ -57,7 +57,7 @@ def make_stages(
     ]
 
     def write() -> None:
-        encoder = make_encoder("jsonl", classifier.classes, keep_fields=False, is_stdout=False)
+        encoder = make_encoder("jsonl", classifier.classes, keep_fields=False, output=results)
         with PredictionWriter(results, encoder) as writer:
             for batch in predictions:
                 writer.write(batch)

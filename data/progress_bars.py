@@ -1,10 +1,11 @@
 """A progress bar for each file that is read: bytes, time left, records/s; on a terminal only."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 
 from tqdm import tqdm
+
+from utils.terminal_text import drawing_stream, printable_line
 
 NOT_BEGUN = -1  # the number of records of a file that still waits for its turn
 
@@ -25,7 +26,7 @@ class ProgressBars:
     def __init__(self, titles: Sequence[str], sizes: Sequence[int], show: bool | None) -> None:
         self._titles = titles
         self._sizes = sizes
-        self._show = sys.stderr.isatty() if show is None else show
+        self._show = drawing_stream().isatty() if show is None else show
         self._bars: list[tqdm] = []
         self._started: dict[int, float] = {}  # number of a file → time of its first report
         self._reported: dict[int, tuple[int, int]] = {}
@@ -35,12 +36,13 @@ class ProgressBars:
             self._bars = [
                 tqdm(
                     total=size,
-                    desc=title,
+                    desc=printable_line(title),
                     unit="B",
                     unit_scale=True,
                     position=number,
                     leave=False,
                     dynamic_ncols=True,
+                    file=drawing_stream(),
                 )
                 for number, (title, size) in enumerate(zip(self._titles, self._sizes, strict=True))
             ]

@@ -18,8 +18,9 @@ from models.architectures import build_without_values
 from models.pickle_check import refuse_bad_pickle
 from models.signature import ModelSignature, check_signature
 from utils.config import Config, as_config
-from utils.errors import CheckpointError, ConfigError, UserError, one_line
+from utils.errors import CheckpointError, ConfigError, UserError
 from utils.files import atomic_path
+from utils.terminal_text import one_line
 
 FORMAT = "malicious-domain-classifier"
 FORMAT_VERSION = 2

@@ -18,7 +18,8 @@ from data.feature_engineering import encode_domains
 from models.checkpoint import Checkpoint
 from models.onnx_classifier import SIGNATURE_KEY
 from models.signature import signature_json
-from utils.errors import CheckpointError, ConfigError, one_line
+from utils.errors import CheckpointError, ConfigError
+from utils.terminal_text import one_line
 
 INPUT = "codes"
 OUTPUTS = ("logits", "probabilities", "attention")

@@ -16,7 +16,8 @@ from models.base_classifier import DEFAULT_BATCH_SIZE, BaseClassifier
 from models.length_batches import length_sorted_batches
 from models.onnx_file import read_metadata, read_onnx_file
 from models.signature import read_signature_json
-from utils.errors import CheckpointError, ConfigError, one_line
+from utils.errors import CheckpointError, ConfigError
+from utils.terminal_text import one_line
 
 SIGNATURE_KEY = "signature"  # of the metadata
 # What a session may take for one batch. A batch of 256 names takes some 50 MB; a graph may ask for anything.

@@ -127,7 +127,7 @@ def run_job(
         answerer.classifier.classes,
         keep_fields=job.keep_fields,
         explain=job.explain,
-        is_stdout=job.output is None,
+        output=job.output,
     )
     writer = PredictionWriter(job.output, encoder, job.identity(), job.resume)
     started = time.monotonic()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -80,7 +81,7 @@ def test_any_values_give_one_row_each_in_every_format(values, format):
     for p, value in zip(found, values, strict=True):
         assert p.domain is value
         assert (p.error is None) == (p.normalized is not None) == (p.decision is not None)
-    encoder = make_encoder(format, CLASSES, keep_fields=False, explain=False, is_stdout=False)
+    encoder = make_encoder(format, CLASSES, keep_fields=False, explain=False, output=Path("out"))
     written = (encoder.start() + encoder.rows(found) + encoder.end()).decode()
     if format == "json":
         assert len(json.loads(written)) == len(values)
@@ -102,7 +103,7 @@ def answered_file(path, **options):
     except DataError:
         with_error = True
     encoder = make_encoder(
-        "jsonl", CLASSES, keep_fields=options.get("keep_fields"), explain=False, is_stdout=False
+        "jsonl", CLASSES, keep_fields=options.get("keep_fields"), explain=False, output=Path("out")
     )
     rows = encoder.rows(Answerer(FakeClassifier(), RULE).answer(records)).splitlines()
     assert len(rows) == len(records)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from utils.terminal_text import guard_stderr, printable
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -59,6 +61,7 @@ class CheckpointError(UserError):
 def run_script(program: str, action: Callable[[], int]) -> int:
     """Run what a script does and return its exit code; what the user can mend becomes one line on stderr."""
     _replace_closed_streams()
+    guard_stderr()
     try:
         code = action()
         _flush_results()
@@ -75,19 +78,6 @@ def run_script(program: str, action: Callable[[], int]) -> int:
         code = EXIT_FAILED
     sys.stderr.write(f"{program}: {printable(message)}\n")
     return code
-
-
-def printable(text: str) -> str:
-    """Write control characters as escapes, line feeds aside: a file's name must not steer a terminal."""
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text
-    )
-
-
-def one_line(text: str) -> str:
-    """Put a message, parts of which come from a hostile file, into one printable line of 300 characters."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "?" for c in line)[:300]
 
 
 def _flush_results() -> None:

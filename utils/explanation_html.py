@@ -10,6 +10,7 @@ from pathlib import Path
 from utils.errors import ConfigError, UserError
 from utils.files import write_text
 from utils.prediction import Prediction
+from utils.terminal_text import printable_line
 
 MAX_ROWS = 2_000  # a page of 3 MB, which every browser scrolls well
 _LEVELS = 4  # shades of a direction
@@ -99,7 +100,7 @@ def _page(rows: Sequence[str], total: int, rule: str) -> str:
 </head>
 <body>
 <h1>Domain names, explained</h1>
-<p>{total:,} rows.{limit} <span class="soft">{escape(rule)}.</span></p>
+<p>{total:,} rows.{limit} <span class="soft">{escape(printable_line(rule))}.</span></p>
 <p>The score is 1 − P(benign). <mark class="m m3">Solid underline</mark>: hiding the part lowers the score,
 so it speaks for malicious. <mark class="b b3">Dotted underline</mark>: hiding it raises the score, so it
 speaks for benign. The stronger the shade, the further. Point at a part to see the score without it. Facts
@@ -121,8 +122,8 @@ def _row(p: Prediction) -> str:
         return f"<tr><td>error</td><td></td><td></td><td>{given}</td><td>{error}</td></tr>\n"
     decision = p.decision or "-"
     if p.decided_by not in (None, "model"):
-        decision += f" [{p.decided_by}]"
-    reasons = "".join(f"<li><bdi>{escape(reason)}</bdi></li>" for reason in p.reasons or ())
+        decision += f" [{_short(p.decided_by)}]"
+    reasons = "".join(f"<li><bdi>{escape(printable_line(reason))}</bdi></li>" for reason in p.reasons or ())
     return (
         f'<tr><td class="{escape(p.decision or "")}">{escape(decision)}</td>'
         f'<td class="number">{p.score:.4f}</td><td>{escape(p.label)} {p.probability:.1%}</td>'
@@ -145,5 +146,4 @@ def _marked(p: Prediction) -> str:
 
 def _short(text: str) -> str:
     """Return a text of any length and kind as one that a page can hold."""
-    text = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable_line(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from utils.decision import ALLOW, BLOCK, DECISIONS, REVIEW
-from utils.errors import printable
 from utils.prediction import Prediction
 from utils.terminal_style import Style
+from utils.terminal_text import printable_line
 
 _COLOURS = {ALLOW: "32", REVIEW: "33", BLOCK: "1;31"}
 _NO_DECISION = "-"
@@ -48,11 +48,13 @@ class Table:
 
     def _row(self, p: Prediction) -> str:
         if p.error is not None:
-            given = "" if p.domain is None else printable(str(p.domain)).replace("\n", "\\n")
-            return self._line("", "error", "", "", "", f"{given}  ({printable(p.error)})".lstrip())
-        name = p.normalized if p.domain == p.normalized else f"{p.normalized}  ({_given(p.domain)})"
+            given = "" if p.domain is None else printable_line(str(p.domain))
+            return self._line("", "error", "", "", "", f"{given}  ({printable_line(p.error)})".lstrip())
+        name = (
+            p.normalized if p.domain == p.normalized else f"{p.normalized}  ({printable_line(str(p.domain))})"
+        )
         if p.decided_by not in (None, "model"):
-            name += f"  [{printable(p.decided_by)}]"
+            name += f"  [{printable_line(p.decided_by)}]"
         score, probability = f"{p.score:.4f}", f"{p.probability:.1%}"
         decision = p.decision or _NO_DECISION
         line = self._line(_COLOURS.get(decision, ""), decision, score, p.label, probability, name)
@@ -69,8 +71,3 @@ class Table:
         if self._style is None:
             return text.encode("utf-8", "backslashreplace")
         return text.encode(self._style.encoding, "backslashreplace")
-
-
-def _given(domain: object) -> str:
-    """Return the input as given, in one line that steers no terminal."""
-    return printable(str(domain)).replace("\n", "\\n")

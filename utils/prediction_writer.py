@@ -12,24 +12,30 @@ from pathlib import Path
 from utils.errors import UserError
 from utils.partial_file import PartialFile
 from utils.prediction import Prediction
-from utils.prediction_formats import Csv, Encoder, JsonArray, JsonLines
+from utils.prediction_csv import Csv
+from utils.prediction_formats import Encoder, JsonArray, JsonLines
 from utils.prediction_summary import PredictionSummary
 from utils.prediction_table import Table
+from utils.terminal_text import is_terminal
 
 
 def make_encoder(
-    format: str, classes: Sequence[str], *, keep_fields: bool, explain: bool = False, is_stdout: bool
+    format: str, classes: Sequence[str], *, keep_fields: bool, explain: bool = False, output: Path | None
 ) -> Encoder:
-    """Return the encoder of one of `OUTPUT_FORMATS`; only a table on stdout may have colours."""
+    """Return the encoder of one of `OUTPUT_FORMATS` for a file, None for stdout.
+
+    A terminal gets printable text only, anything else the exact one; only a table on stdout may have colours.
+    """
+    terminal = sys.stdout.encoding if is_terminal(output) else None
     match format:
         case "json":
-            return JsonArray()
+            return JsonArray(terminal)
         case "jsonl":
-            return JsonLines()
+            return JsonLines(terminal)
         case "csv":
-            return Csv(classes, keep_fields, explain)
+            return Csv(classes, keep_fields, explain, terminal)
         case "table":
-            return Table(classes, sys.stdout if is_stdout else None)
+            return Table(classes, sys.stdout if output is None else None)
     raise ValueError(f"no encoder for the format {format!r}")
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from utils.argument_types import share
-from utils.errors import UserError, printable
+from utils.errors import UserError
 from utils.prediction import Prediction
 from utils.prediction_summary import PredictionSummary
 from utils.prompt_rendering import render
 from utils.terminal_style import Style
+from utils.terminal_text import printable
 
 SHOWN_ROWS = 10  # of a file, those with the highest scores
 COMMANDS = {

@@ -2,6 +2,7 @@
 
 from utils.prediction import Prediction, PredictionExplanation
 from utils.terminal_style import Style
+from utils.terminal_text import printable_line
 
 _CLASS_COLOURS = ("32", "31", "35", "33", "36", "34")  # green for the harmless one, then red, magenta, …
 _DECISION_COLOURS = {"allow": "32", "review": "33", "block": "1;31"}
@@ -14,7 +15,7 @@ _CHARACTERS_A_LINE = 60  # a longer name is folded, so that marks stay below wha
 def render(prediction: Prediction, style: Style) -> str:
     """Return the lines that show an answer."""
     if prediction.error is not None:
-        return f"  {style.paint('no answer', '33')}: {prediction.error.partition(': ')[2]}"
+        return f"  {style.paint('no answer', '33')}: {printable_line(prediction.error.partition(': ')[2])}"
     colours = dict(zip(prediction.probabilities, _CLASS_COLOURS, strict=False))
     label = style.paint(prediction.label, f"1;{colours.get(prediction.label, '0')}")
     lines = [f"  {prediction.normalized}  is  {label}  ({prediction.probability:.1%})"]
@@ -36,7 +37,7 @@ def _decision(p: Prediction, style: Style) -> str:
         return "none: this model has no threshold to decide by (:threshold chooses one)"
     decision = style.paint(p.decision, _DECISION_COLOURS[p.decision])
     if p.decided_by not in (None, "model"):
-        return f"{decision}, by {p.decided_by}; score {p.score:.4f}"
+        return f"{decision}, by {printable_line(p.decided_by)}; score {p.score:.4f}"
     block = "nothing is blocked" if p.threshold is None else f"blocked from {p.threshold:.4f}"
     return f"{decision}, score {p.score:.4f}; {block}"
 
