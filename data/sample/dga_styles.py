@@ -8,27 +8,21 @@ malware. Name the file in a source with `training_only: true`: nothing should be
 What it brings is measured in docs/EXPERIMENTS.md, on whole families of real malware that training left out.
 """
 
-import argparse
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from data.sample.dga_words import DECLARATION, NOUNS, VERBS
+from data.sample.dga_words import DECLARATION, NOUNS, VERBS, words
+from data.sample.generated_list import make_parser, write_generated
 from data.sample.random_numbers import LETTERS, numbers
-from utils.errors import EXIT_DONE, UserError
-from utils.files import write_text
 
-SOURCE = "generated"
 DIGITS, VOWELS, CONSONANTS = "0123456789", "aeiou", "bcdfghjklmnpqrstvwxyz"
 WORDS = tuple(sorted({*NOUNS, *VERBS, *DECLARATION}))
 COMMON_SUFFIXES = ("com", "net", "org", "info", "biz", "ru")
-_OTHER_SUFFIXES = """
-cc xyz top su eu cn in tk me ws tv mobi pw click club site online space live shop work to la so ga cf ml gq
-br de co.uk com.cn nl it us ca jp kr fr pl bz am ac sh kz ir
-"""
-SUFFIXES = (*COMMON_SUFFIXES, *_OTHER_SUFFIXES.split())
+SUFFIXES = COMMON_SUFFIXES + words(
+    "cc xyz top su eu cn in tk me ws tv mobi pw click club site online space live shop work to la so ga cf "
+    "ml gq br de co.uk com.cn nl it us ca jp kr fr pl bz am ac sh kz ir"
+)
 DYNAMIC_DNS = (
     "ddns.net",
     "dyndns.org",
@@ -127,11 +121,11 @@ def _syllables(draw: Draw, shortest: int, longest: int) -> Callable[[Draw], str]
 
 def _words(draw: Draw, shortest: int, longest: int) -> Callable[[Draw], str]:
     """Two or three words of a list, some with a hyphen between them or with digits behind them."""
-    words = [_choice(draw, WORDS) for _ in range(40 + draw(80))]
+    vocabulary = [_choice(draw, WORDS) for _ in range(40 + draw(80))]
     separator, most, digits = ("", "", "", "-")[draw(4)], 2 + draw(2), draw(4) // 3 * 2
 
     def write(draw: Draw) -> str:
-        chosen = [_choice(draw, words) for _ in range(_between(draw, 2, most))]
+        chosen = [_choice(draw, vocabulary) for _ in range(_between(draw, 2, most))]
         return separator.join(chosen) + _text(draw, DIGITS, digits)
 
     return write
@@ -171,25 +165,13 @@ def _between(draw: Draw, low: int, high: int) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write a list of names in the layout of the Zenodo files; return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--output", type=Path, required=True, help="the JSON file to write")
-    parser.add_argument("--families", type=int, default=2000, help="number of families (default: 2000)")
-    parser.add_argument("--names", type=int, default=30, help="names of each family (default: 30)")
-    parser.add_argument("--seed", type=int, default=0)
+    """Write a list of names; return the exit code."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--families", type=int, default=2000, help="how many, default: %(default)s")
+    parser.add_argument("--names", type=int, default=30, help="of each family, default: %(default)s")
     options = parser.parse_args(argv)
     found = generate(options.families, options.names, options.seed)
-    rows = [
-        json.dumps({"domain_name": name, "source": SOURCE, "malware": family})
-        for name, family in found.items()
-    ]
-    try:
-        write_text(options.output, "[\n" + ",\n".join(rows) + "\n]\n")
-    except UserError as error:
-        print(f"dga_styles.py: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{options.output}: {len(found):,} names of {options.families:,} families")
-    return EXIT_DONE
+    return write_generated(options.output, found, "malware")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from datetime import date
 from data.sample.random_numbers import numbers
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
     """Return the words of `text`; the lists below stay readable this way."""
     return tuple(text.split())
 
 
-NOUNS = _words(
+NOUNS = words(
     "anchor answer apple autumn balance basket beach bottle branch bridge budget butter button camera "
     "candle carpet castle circle clock cloud coffee corner cotton cousin danger desert dinner doctor "
     "dollar driver engine evening family farmer father feather fellow figure finger flower forest "
@@ -25,7 +25,7 @@ NOUNS = _words(
     "soldier spring station stone storm street summer sugar system table teacher theory ticket travel "
     "uncle valley village voice weather window winter woman wonder"
 )
-VERBS = _words(
+VERBS = words(
     "accept agree allow appear arrange become begin believe borrow bring build burn carry catch change "
     "choose climb collect consider continue cover cross decide deliver describe divide enter explain "
     "finish follow forget gather happen hold imagine improve include join keep laugh learn leave listen "
@@ -34,7 +34,7 @@ VERBS = _words(
     "travel trust turn visit wait walk wash"
 )
 # The Declaration of Independence (1776, public domain): a Gozi configuration took its words from it.
-DECLARATION = _words(
+DECLARATION = words(
     "when in the course of human events it becomes necessary for one people to dissolve the political "
     "bands which have connected them with another and to assume among the powers of the earth the "
     "separate and equal station to which the laws of nature and of natures god entitle them a decent "
