@@ -12,7 +12,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -74,13 +74,19 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.resume and options.set:
         raise ConfigError("--set goes with --config: a resumed run keeps its configuration")
+    with ExitStack() as locks:
+        return train(options, locks)
+
+
+def train(options: argparse.Namespace, locks: ExitStack) -> int:
+    """Train, and judge what came of it; `locks` keep other trainings from the run folder."""
     with _processes(options.device) as processes:
-        start = processes.on_first(lambda: prepare(options, processes.launch))
+        start = processes.on_first(lambda: prepare(options, processes.launch, locks))
         device_name = str(processes.device or options.device)
         if options.dry_run:
             dry_run(start.config, device_name, processes)
             return EXIT_DONE
-        training, folder = begin(start, device_name, processes)
+        training, folder = begin(start, device_name, processes, locks)
         training.fit(folder, start.trainer_state)
     if processes.is_first:  # the others have nothing left to do
         training.calibrate(folder)
@@ -116,7 +122,7 @@ class Start:
     trainer_state: dict[str, Any] | None = None
 
 
-def prepare(options: argparse.Namespace, launch: Launch | None) -> Start:
+def prepare(options: argparse.Namespace, launch: Launch | None, locks: ExitStack) -> Start:
     """Find out whether a run is begun or gone on with, and read its configuration."""
     if options.resume == "auto":
         folder = interrupted_run(Path("runs"))
@@ -128,6 +134,7 @@ def prepare(options: argparse.Namespace, launch: Launch | None) -> Start:
         folder = job and run_of_job(Path(config.output.directory), job, config)
         if folder is None:
             return Start(config)
+    hold(folder, locks)  # before anything is looked at that another training may still change
     from models.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder.last)
@@ -138,7 +145,17 @@ def prepare(options: argparse.Namespace, launch: Launch | None) -> Start:
     return Start(checkpoint.config, folder, dict(checkpoint.trainer_state))
 
 
-def begin(start: Start, device_name: str, processes: OneProcess) -> tuple["TrainingRun", RunFolder]:
+def hold(folder: RunFolder, locks: ExitStack) -> None:
+    """Keep other trainings from a run, as far as its file system can."""
+    if not locks.enter_context(folder.held()):
+        logger.warning(
+            "%s: no file locks here: see to it that no second training writes this run", folder.path
+        )
+
+
+def begin(
+    start: Start, device_name: str, processes: OneProcess, locks: ExitStack
+) -> tuple["TrainingRun", RunFolder]:
     """Read the data, and make the folder of a new run or check the one to go on with."""
     from models.training_run import TrainingRun
 
@@ -150,6 +167,7 @@ def begin(start: Start, device_name: str, processes: OneProcess) -> tuple["Train
             return start.folder
         output = start.config.output
         folder = RunFolder.create(Path(output.directory), output.name, datetime.now())
+        hold(folder, locks)
         folder.write_config(start.config)
         folder.write_json("manifest.json", training.facts)
         logger.info("run folder %s", folder.path)

@@ -31,7 +31,7 @@ WIRING = SCRIPTS | {
 OWNERS = {
     "torch": r"models\..*",
     "torch.utils.tensorboard": r"models\.training_log",
-    "matplotlib": r"utils\.visualization",
+    "matplotlib": r"utils\.(visualization|curve_figures|figure_style)",
     "sklearn": r"utils\.(baseline|shortcut_audit)|models\.evidence_fit",
     "scipy": r"utils\.baseline|models\.evidence_fit",
     "numpy": r".*",

@@ -11,16 +11,9 @@ from matplotlib.text import Text
 
 from tests.scored_names import CLASSES, scored_names
 from utils.calibration import calibration_metrics
+from utils.curve_figures import plot_precision_recall, plot_reliability, plot_roc
 from utils.evaluation import evaluate
-from utils.visualization import (
-    draw_figures,
-    plot_confusion,
-    plot_history,
-    plot_precision_recall,
-    plot_reliability,
-    plot_roc,
-    save_figures,
-)
+from utils.visualization import draw_figures, plot_confusion, plot_history, save_figures
 
 LABELS, NETWORK = scored_names(2000, 1, skill=2.0)
 _, BASELINE = scored_names(2000, 1, skill=1.0)

@@ -14,12 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.errors import UserError
+from utils.file_lock import is_named, lock
 from utils.files import write_text
-
-try:
-    import fcntl
-except ImportError:  # Windows, where a second job fails when it renames the file
-    fcntl = None
 
 SAVE_EVERY_S = 2.0
 
@@ -119,7 +115,7 @@ class PartialFile:
         try:
             self.write(ending)
             os.fsync(self._file)
-            if fcntl is None:
+            if os.name == "nt":
                 self._close()  # Windows renames no open file
             os.replace(self.partial, self.path)
             self._state.unlink(missing_ok=True)
@@ -150,12 +146,9 @@ class PartialFile:
         while True:
             file = os.open(self.partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
             try:
-                if fcntl is None:
+                # Without locks, on Windows, a second job fails when it renames the file.
+                if not lock(file) or is_named(file, self.partial):
                     return file
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(file), self.partial.stat()):
-                        return file
                 # Another job has just completed this file: it has its own name now. Begin a new one.
                 os.close(file)
             except BlockingIOError:

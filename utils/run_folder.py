@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ import yaml
 
 from utils.config import Config, load_config
 from utils.errors import UserError
+from utils.file_lock import held
 from utils.files import write_text
 from utils.processes import Launch
 
 LATEST = "latest"
 BEST = "best.pt"
 LAST = "last.pt"
+LOCK = "training.lock"  # there while a training writes the run, and after one that was killed
 REPORT = "report.json"  # written last: what has it has finished
 
 
@@ -58,6 +61,16 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{directory}: cannot make a run folder: {error.strerror}") from None
         raise UserError(f"{directory}: a thousand runs are named {stem} already")
+
+    def held(self) -> AbstractContextManager[bool]:
+        """Keep other trainings from this run for the time of the block; see `utils.file_lock.held`."""
+        return held(
+            self.path / LOCK,
+            lambda holder: (
+                f"{self.path}: another training is writing this run ({holder}): "
+                "wait until it ends, or stop it, and then --resume again"
+            ),
+        )
 
     def write_config(self, config: Config) -> None:
         """Write the resolved configuration; `train.py --config` reads it again."""
