@@ -21,7 +21,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
 
 
 def write_generated(path: Path, found: Mapping[str, str], key: str) -> int:
-    """Write name → kind, the kind under `key`; say how many there are, or what is wrong; return the exit code."""
+    """Write name → kind, the kind under `key`; say how many, or what is wrong; return the exit code."""
     rows = [json.dumps({"domain_name": name, "source": SOURCE, key: kind}) for name, kind in found.items()]
     try:
         write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
