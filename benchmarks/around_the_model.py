@@ -56,8 +56,8 @@ def make_stages(
         answerer.answer(records[i : i + ROWS_AT_ONCE]) for i in range(0, len(records), ROWS_AT_ONCE)
     ]
 
-    def write() -> None:
-        encoder = make_encoder("jsonl", classifier.classes, keep_fields=False, output=results)
+    def write(format: str) -> None:
+        encoder = make_encoder(format, classifier.classes, keep_fields=False, output=results)
         with PredictionWriter(results, encoder) as writer:
             for batch in predictions:
                 writer.write(batch)
@@ -73,5 +73,6 @@ def make_stages(
         "read": lambda: sum(1 for _ in read_records(names_file)),
         "normalise + encode": normalize_and_encode,
         "normalise, decide, build rows": answer,
-        "write JSON Lines": write,
+        "write JSON Lines": lambda: write("jsonl"),
+        "write CSV": lambda: write("csv"),
     }, len(names)

@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.measuring import (
     circumstances,
+    make_parser,
     peak_kilobytes,
-    positive,
     print_circumstances,
     run_process,
     spread,
@@ -29,7 +29,6 @@ from benchmarks.measuring import (
     write_figures,
 )
 
-SHIPPED = Path(__file__).resolve().parents[1] / "models" / "pretrained" / "default.pt"
 WORK = ("training", "prediction")
 SETTINGS = ("glibc's", "ours")
 
@@ -64,11 +63,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--checkpoint", type=Path, default=SHIPPED, help="default: the shipped")
-    parser.add_argument("--repeats", type=positive, default=5, help="pairs, default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    parser = make_parser(__doc__, repeats=5, repeated="pairs", checkpoint=True)
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)  # in a process of its own
     return parser.parse_args()
 

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import (
     circumstances,
+    make_parser,
     positive,
     print_circumstances,
     print_peak,
@@ -55,13 +56,10 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, repeats=3)
     parser.add_argument("--folder", type=Path, required=True, help="where the data is made, some gigabytes")
     parser.add_argument("--names", type=positive, default=1_100_000, help="default: %(default)s")
     parser.add_argument("--gigabytes", type=float, default=1.0, help="of long records (default: %(default)s)")
-    parser.add_argument("--repeats", type=positive, default=3, help="default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--stage", help=argparse.SUPPRESS)  # what a measured process does
     return parser.parse_args()
 

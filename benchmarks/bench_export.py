@@ -24,6 +24,7 @@ import export
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
     circumstances,
+    make_parser,
     positive,
     print_circumstances,
     run_process,
@@ -81,13 +82,9 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, repeats=5, checkpoint=True)
     parser.add_argument("--folder", type=Path, required=True, help="where the exports go")
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "models" / "pretrained" / "default.pt")
     parser.add_argument("--names", type=positive, default=20_000, help="default: %(default)s")
-    parser.add_argument("--repeats", type=positive, default=5, help="default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
 
 

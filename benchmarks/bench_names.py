@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import (
     circumstances,
+    make_parser,
     positive,
     print_circumstances,
     summarize,
@@ -62,13 +63,10 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, repeats=5, repeated="of each stage")
     parser.add_argument("--input", type=Path, help="text file, one name a line (default: made-up names)")
     parser.add_argument("--count", type=positive, default=1_000_000, help="to make up (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the made-up names (default: %(default)s)")
-    parser.add_argument("--repeats", type=positive, default=5, help="of each stage (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
 
 

@@ -25,6 +25,7 @@ from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
     ProcessFigures,
     circumstances,
+    make_parser,
     positive,
     print_circumstances,
     run_process,
@@ -72,8 +73,7 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     shipped = sorted((ROOT / "models" / "pretrained").glob("*.pt"))
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, repeats=3)
     parser.add_argument("--folder", type=Path, required=True, help="where names and results go")
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=list(PARTS[:3]), help="default: but memory"
@@ -92,8 +92,6 @@ def parse_arguments() -> argparse.Namespace:
         "--memory-names", type=positive, nargs=2, default=[1_000_000, 5_000_000], help="default: %(default)s"
     )
     parser.add_argument("--other-python", type=Path, help="the interpreter of benchmarks/requirements.txt")
-    parser.add_argument("--repeats", type=positive, default=3, help="default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
 
 

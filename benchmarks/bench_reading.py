@@ -25,6 +25,7 @@ import msgspec
 
 from benchmarks.measuring import (
     circumstances,
+    make_parser,
     positive,
     print_circumstances,
     run_process,
@@ -110,15 +111,12 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, repeats=5, repeated="of each reader")
     parser.add_argument("--folder", type=Path, required=True, help="where to keep the files")
     parser.add_argument("--megabytes", type=positive, default=310, help="to time (default: %(default)s)")
     parser.add_argument(
         "--large-megabytes", type=positive, default=1000, help="for the memory (default: %(default)s)"
     )
-    parser.add_argument("--repeats", type=positive, default=5, help="of each reader (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--stage", choices=READERS, help=argparse.SUPPRESS)  # in a process of its own
     return parser.parse_args()
 

@@ -27,6 +27,7 @@ import yaml
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
     circumstances,
+    make_parser,
     on_cores,
     positive,
     print_circumstances,
@@ -73,15 +74,12 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, repeats=3)
     parser.add_argument("--folder", type=Path, required=True, help="where names, runs and results go")
     parser.add_argument(
         "--processes", type=positive, nargs="+", default=[1, 2], help="default: %(default)s; 1 comes first"
     )
     parser.add_argument("--names", type=positive, default=60_000, help="default: %(default)s")
-    parser.add_argument("--repeats", type=positive, default=3, help="default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     parser.add_argument("--exchange-of", type=positive, help=argparse.SUPPRESS)  # what a process runs itself
     return parser.parse_args()
 

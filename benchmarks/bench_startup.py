@@ -24,8 +24,8 @@ from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
     ProcessFigures,
     circumstances,
+    make_parser,
     on_cores,
-    positive,
     print_circumstances,
     run_process,
     spread,
@@ -71,11 +71,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "models" / "pretrained" / "default.pt")
-    parser.add_argument("--repeats", type=positive, default=9, help="rounds, default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    parser = make_parser(__doc__, repeats=9, repeated="rounds", checkpoint=True)
     return parser.parse_args()
 
 

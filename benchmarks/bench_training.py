@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.measuring import (
     circumstances,
+    make_parser,
     positive,
     print_circumstances,
     run_process,
@@ -74,8 +75,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, repeats=3, repeated="of each run")
     parser.add_argument("--other-python", type=Path, help="the interpreter that has Keras; without: no Keras")
     parser.add_argument(
         "--labelled", action="append", metavar="LABEL=FILE", help="names to train on; default: the sample"
@@ -85,8 +85,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=positive, nargs="+", default=[1, 2], help="cores, default: %(default)s"
     )
-    parser.add_argument("--repeats", type=positive, default=3, help="of each run, default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import circumstances, positive, print_circumstances, write_figures
+from benchmarks.measuring import circumstances, make_parser, positive, print_circumstances, write_figures
 from tests.fuzzing import CHECKPOINT, KINDS, Fuzzer, Violation, damaged_file
 from tests.mutations import FORMATS
 
@@ -113,15 +113,13 @@ def _too_slow(*_: object) -> None:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="where input and output files go")
     parser.add_argument("--cases", type=positive, default=21_000, help="default: %(default)s")
     parser.add_argument("--first", type=int, default=0, help="number of the first case; default: %(default)s")
     parser.add_argument(
         "--processes", type=positive, default=70, help="size of the sample; default: %(default)s"
     )
-    parser.add_argument("--output", type=Path, help="write the counts to this JSON file")
     return parser.parse_args(arguments)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import circumstances, positive, print_circumstances, write_figures
+from benchmarks.measuring import circumstances, make_parser, positive, print_circumstances, write_figures
 from models.checkpoint import Checkpoint, load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -238,12 +238,10 @@ def main() -> int:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="an empty or new folder for the trainings")
     parser.add_argument("--kills", type=positive, default=20, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the moments; default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args(arguments)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.measuring import circumstances, positive, print_circumstances, write_figures
+from benchmarks.measuring import circumstances, make_parser, positive, print_circumstances, write_figures
 from data.feature_engineering import encode_domains
 from data.labelled_domains import LabelledDomains, join_datasets
 from data.preprocessor import class_weights, load_parts
@@ -52,8 +52,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--sources", type=_words, default=(), help="values of `source`, with commas between")
@@ -61,7 +60,6 @@ def parse_arguments() -> argparse.Namespace:
                         help="values of `malware`, with commas between; gozi is gozi_nasa, too")  # fmt: skip
     parser.add_argument("--names", type=positive, default=300_000, help="to train on, default: %(default)s")
     parser.add_argument("--epochs", type=positive, default=2, help="default: %(default)s")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark needs: repeats with their spread, whole processes with their memory, the machine."""
+"""What every benchmark needs: its options, repeats and their spread, whole processes, the machine."""
 
 import argparse
 import json
@@ -15,6 +15,8 @@ from pathlib import Path
 
 from utils.files import write_text
 from utils.versions import versions
+
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "pretrained" / "default.pt"
 
 
 def time_repeats(run: Callable[[], object], repeats: int) -> list[float]:
@@ -152,6 +154,31 @@ def print_circumstances(report: dict) -> None:
     load = report["load_average_at_start"]
     if load is not None and load > 0.5:
         print(f"the machine is not quiet: load average {load:.1f}")
+
+
+def make_parser(
+    description: str, *, repeats: int | None = None, repeated: str = "", checkpoint: bool = False
+) -> argparse.ArgumentParser:
+    """Return a parser of a benchmark's command line, with what several take.
+
+    Parameters
+    ----------
+    description
+        The script's docstring.
+    repeats, repeated
+        The default of --repeats, which is left out where it is None; and what is repeated, for the help.
+    checkpoint
+        Whether there is a --checkpoint: the shipped one if nothing is said.
+    """
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=raw)
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
+    if checkpoint:
+        parser.add_argument("--checkpoint", type=Path, default=SHIPPED, help="default: the shipped one")
+    if repeats is not None:
+        what = f"{repeated}, default: {repeats}".removeprefix(", ")
+        parser.add_argument("--repeats", type=positive, default=repeats, help=what)
+    return parser
 
 
 def positive(text: str) -> int:

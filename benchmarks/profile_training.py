@@ -22,7 +22,14 @@ import torch
 from torch import nn
 
 from benchmarks.bench_training import load_names
-from benchmarks.measuring import circumstances, positive, print_circumstances, summarize, write_figures
+from benchmarks.measuring import (
+    circumstances,
+    make_parser,
+    positive,
+    print_circumstances,
+    summarize,
+    write_figures,
+)
 from benchmarks.same_layers import Stopwatch
 from benchmarks.step_profile import profile_steps
 from benchmarks.train_ours import make_config
@@ -63,8 +70,7 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__)
     shipped = sorted(SHIPPED.glob("*.pt"))
     parser.add_argument(
         "--checkpoints", type=Path, nargs="*", default=shipped, help="default: shipped models"
@@ -77,7 +83,6 @@ def parse_arguments() -> argparse.Namespace:
         default=256,
         help="of bench_training.py, default: %(default)s",
     )
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args()
 
 

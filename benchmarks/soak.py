@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bench_names import make_names
-from benchmarks.measuring import circumstances, positive, print_circumstances, write_figures
+from benchmarks.measuring import circumstances, make_parser, positive, print_circumstances, write_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_GROWTH = 0.05
@@ -113,13 +113,10 @@ def watch(source: Path, output: Path, options: argparse.Namespace) -> dict[str, 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser = make_parser(__doc__, checkpoint=True)
     parser.add_argument("--folder", type=Path, required=True, help="where rows and answers go: 2 GB")
     parser.add_argument("--rows", type=positive, default=5_000_000, help="default: %(default)s")
     parser.add_argument("--threads", type=positive, default=1, help="default: %(default)s")
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "models" / "pretrained" / "default.pt")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file")
     return parser.parse_args(arguments)
 
 
