@@ -25,7 +25,7 @@ from utils.processes import Launch
 LATEST = "latest"
 BEST = "best.pt"
 LAST = "last.pt"
-LOCK = "training.lock"  # there while a training writes the run, and after one that was killed
+LOCK = "run.lock"  # there while a training writes the run, and after one that was killed
 REPORT = "report.json"  # written last: what has it has finished
 
 
