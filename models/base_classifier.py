@@ -34,17 +34,27 @@ class BaseClassifier(ABC):
         What the model takes, and what its logits mean.
     batch_size
         Names in one forward pass.
+
+    Attributes
+    ----------
+    processes
+        How many copies of the process answer a large file fastest; 1 where this process alone is best.
     """
 
     def __init__(self, signature: ModelSignature, batch_size: int = DEFAULT_BATCH_SIZE) -> None:
         self.signature = signature
         self.classes = signature.classes
         self.batch_size = batch_size
+        self.processes = 1
         self.prior: np.ndarray | None = None
 
     @abstractmethod
     def _logits(self, codes: np.ndarray) -> np.ndarray:
         """Return the logits (N, K), float32, of `codes` (N, T) uint8, in the order of the rows; N >= 1."""
+
+    def work_alone(self) -> None:
+        """Use one core from now on: others use the rest. Called in a copy of the process, before all else."""
+        self.processes = 1
 
     @abstractmethod
     def _attention(self, codes: np.ndarray) -> np.ndarray:

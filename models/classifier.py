@@ -54,6 +54,8 @@ class DomainClassifier(BaseClassifier):
         self.model = checkpoint.build_model().to(self.device)
         self.network = for_cpu(self.model) if self.device.type == "cpu" else self.model
         self.threads = batch_threads(self.device)
+        if self.device.type == "cpu":
+            self.processes = torch.get_num_threads()
 
     @classmethod
     def load(
@@ -61,6 +63,11 @@ class DomainClassifier(BaseClassifier):
     ) -> "DomainClassifier":
         """Load a checkpoint file; see `models.checkpoint.load_checkpoint` for the errors."""
         return cls(load_checkpoint(path), device, batch_size)
+
+    def work_alone(self) -> None:
+        super().work_alone()
+        torch.set_num_threads(1)
+        self.threads = None
 
     def _logits(self, codes: np.ndarray) -> np.ndarray:
         threads = self.threads if len(codes) > self.batch_size else None

@@ -4,6 +4,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,9 +17,10 @@ from models.answering import Answerer
 from utils.errors import ConfigError, DataError, UserError
 from utils.prediction import Prediction
 from utils.prediction_summary import PredictionSummary
-from utils.prediction_writer import PredictionWriter, make_encoder
+from utils.prediction_writer import EncodedRows, PredictionWriter, make_encoder
 from utils.row_batches import file_batches, live_batches
 from utils.versions import versions
+from utils.worker_processes import can_fork, map_in_processes
 
 ROWS_AT_ONCE = 16_384  # enough to sort by length; a few megabytes
 EXPLAINED_ROWS_AT_ONCE = 512  # each costs some 50 times as much
@@ -135,7 +137,10 @@ def run_job(
         with _progress(job) as bars, writer:
             if job.resume:
                 tell(_where_it_goes_on(writer.resumed_rows))
-            for batch in _batches(job, bars, writer):
+            batches = _batches(job, bars, writer)
+            if answerer.classifier.processes > 1 and can_fork() and job.can_resume and watch is None:
+                _answer_in_processes(batches, answerer, writer)
+            for batch in batches:
                 predictions = answerer.answer(batch)
                 writer.write(predictions)
                 if watch is not None:
@@ -149,6 +154,40 @@ def run_job(
     for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows):
         tell(line)
     return summary
+
+
+def _answer_in_processes(
+    batches: Iterator[list[Record]], answerer: Answerer, writer: PredictionWriter
+) -> None:
+    """Answer batches side by side: this process reads and writes, copies of it do all that lies between.
+
+    Python runs in one thread at a time, so threads would share the model's work only.
+    """
+
+    def answer(columns: tuple) -> EncodedRows:
+        records = [
+            Record(domain, None, None, None, "", *others) for domain, *others in zip(*columns, strict=True)
+        ]
+        return writer.encode(answerer.answer(records))
+
+    # The first batch tells the encoder what all later ones need (the columns of CSV), and it may be the last.
+    for batch in islice(batches, 1):
+        writer.write(answerer.answer(batch))
+    classifier = answerer.classifier
+    tasks = map(_answered_columns, batches)
+    with closing(map_in_processes(answer, tasks, classifier.processes, classifier.work_alone)) as results:
+        for rows in results:
+            writer.write_encoded(rows)
+
+
+def _answered_columns(records: list[Record]) -> tuple:
+    """Return what an answer depends on: columns, which are pickled in a seventh of the time."""
+    return (
+        [record.domain for record in records],
+        [record.error for record in records],
+        [record.malformed for record in records],
+        [record.fields for record in records],
+    )
 
 
 def file_digest(path: Path) -> str:

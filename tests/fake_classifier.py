@@ -13,7 +13,7 @@ PRIOR = {"benign": 0.5, "phishing": 0.3, "malware": 0.2}
 
 BATCH = 500
 # Runs predict.py with this classifier in the place of a checkpoint's, small batches, and a state after each
-# of them; the first argument is what a batch takes.
+# of them; the first argument is what a batch takes, TEST_PROCESSES how many processes answer.
 PROGRAM = """
 import os
 import sys
@@ -21,7 +21,8 @@ import models.model_choice as choice
 import models.prediction_run as prediction_run
 import utils.partial_file as partial_file
 from tests.fake_classifier import BATCH, FakeClassifier
-choice.load_classifier = lambda *_: FakeClassifier(delay_s=float(sys.argv[1]))
+processes = int(os.environ.get("TEST_PROCESSES", "1"))
+choice.load_classifier = lambda *_: FakeClassifier(delay_s=float(sys.argv[1]), processes=processes)
 prediction_run.ROWS_AT_ONCE = BATCH
 partial_file.SAVE_EVERY_S = 0
 os.fsync = lambda file: None  # no test cuts the power, and a busy disk takes its time
@@ -33,11 +34,12 @@ sys.exit(predict.main(sys.argv[2:]))
 class FakeClassifier(BaseClassifier):
     """Logits are a fixed function of a name's codes; each batch may take some time."""
 
-    def __init__(self, thresholds=THRESHOLDS, prior=PRIOR, delay_s=0.0):
+    def __init__(self, thresholds=THRESHOLDS, prior=PRIOR, delay_s=0.0, processes=1):
         super().__init__(
             ModelSignature(classes=CLASSES, benign_class="benign", thresholds=thresholds, prior=prior)
         )
         self.delay_s = delay_s
+        self.processes = processes
         self.asked: list[int] = []  # names in each batch
         self._weights = np.random.default_rng(3).normal(0, 1, (64, 3)).astype(np.float32)
 

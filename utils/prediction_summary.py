@@ -26,19 +26,29 @@ class PredictionSummary:
         self.decisions: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
 
+    @classmethod
+    def of(cls, predictions: Sequence[Prediction]) -> "PredictionSummary":
+        """Return the summary of some rows."""
+        summary = cls()
+        summary.rows = len(predictions)
+        summary.listed = sum(p.decided_by not in (None, "model") for p in predictions)
+        summary.labels.update(p.label for p in predictions if p.label is not None)
+        summary.decisions.update(p.decision for p in predictions if p.decision is not None)
+        summary.reasons.update(p.reason for p in predictions if p.error is not None)
+        return summary
+
     def with_rows(self, predictions: Sequence[Prediction]) -> "PredictionSummary":
         """Return a summary of these rows and further ones."""
+        return self.plus(PredictionSummary.of(predictions))
+
+    def plus(self, other: "PredictionSummary") -> "PredictionSummary":
+        """Return a summary of the rows of both."""
         summary = PredictionSummary()
-        summary.rows = self.rows + len(predictions)
-        summary.listed = self.listed + sum(p.decided_by not in (None, "model") for p in predictions)
-        for name, found in {
-            "labels": (p.label for p in predictions if p.label is not None),
-            "decisions": (p.decision for p in predictions if p.decision is not None),
-            "reasons": (p.reason for p in predictions if p.error is not None),
-        }.items():
-            counter = getattr(self, name).copy()
-            counter.update(found)
-            setattr(summary, name, counter)
+        summary.rows = self.rows + other.rows
+        summary.listed = self.listed + other.listed
+        for name in ("labels", "decisions", "reasons"):
+            getattr(summary, name).update(getattr(self, name))
+            getattr(summary, name).update(getattr(other, name))
         return summary
 
     def lines(self, elapsed_s: float, new_rows: int) -> list[str]:

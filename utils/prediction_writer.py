@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from utils.errors import UserError
 from utils.partial_file import PartialFile
@@ -37,6 +38,13 @@ def make_encoder(
         case "table":
             return Table(classes, sys.stdout if output is None else None)
     raise ValueError(f"no encoder for the format {format!r}")
+
+
+class EncodedRows(NamedTuple):
+    """Some rows of output: their bytes, and what they come to."""
+
+    data: bytes
+    summary: PredictionSummary
 
 
 class PredictionWriter:
@@ -114,9 +122,16 @@ class PredictionWriter:
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Add rows, and hand them to the operating system."""
-        data = self._encoder.rows(predictions)
-        summary = self.summary.with_rows(predictions)
-        self._write(data, self._notes(summary))
+        self.write_encoded(self.encode(predictions))
+
+    def encode(self, predictions: Sequence[Prediction]) -> EncodedRows:
+        """Return what `write_encoded` takes; once some rows are written, another process may do it."""
+        return EncodedRows(self._encoder.rows(predictions), PredictionSummary.of(predictions))
+
+    def write_encoded(self, rows: EncodedRows) -> None:
+        """Add rows, and hand them to the operating system."""
+        summary = self.summary.plus(rows.summary)
+        self._write(rows.data, self._notes(summary))
         self.summary = summary
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
