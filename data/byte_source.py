@@ -95,6 +95,37 @@ class ByteSource:
         """Yield each line with its line feed as soon as it is complete, but at most `max_bytes` at once."""
         return iter(partial(self._buffered.readline, max_bytes), b"")
 
+    def line_blocks(self) -> Iterator[tuple[bytearray, int, int]]:
+        """Yield a buffer and where whole lines in it begin and end, always the same one or a longer one.
+
+        A line beyond `MAX_RECORD_BYTES` is dropped: both places are 0. Whole lines never wait for more.
+        """
+        room = 4 * BLOCK_BYTES
+        buffer, held, too_long = bytearray(room), 0, False
+        while size := self._read_behind(buffer, held):
+            end = buffer.rfind(b"\n", held, held + size) + 1
+            held += size
+            if end:
+                if too_long:
+                    yield buffer, 0, 0
+                start = buffer.index(b"\n") + 1 if too_long else 0
+                if start < end:
+                    yield buffer, start, end
+                rest = buffer[end:held]
+                held, too_long = len(rest), False
+                buffer = buffer if len(buffer) == room else bytearray(max(room, held))
+                buffer[:held] = rest
+            elif held == len(buffer) and (too_long or held >= MAX_RECORD_BYTES):
+                held, too_long = 0, True
+            elif held == len(buffer):
+                buffer += bytes(min(held, MAX_RECORD_BYTES - held))
+        if held or too_long:
+            yield buffer, 0, 0 if too_long else held
+
+    def _read_behind(self, buffer: bytearray, held: int) -> int:
+        with memoryview(buffer) as view, view[held:] as room:
+            return self.readinto(room)
+
     def lines(self) -> Iterator[bytes | None]:
         """Yield each line without its line feed, but None for a line beyond `MAX_RECORD_BYTES`."""
         too_long = False

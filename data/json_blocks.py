@@ -6,19 +6,17 @@ those between elements of the file's array: any other cut leaves a bracket or a 
 a whole block where it lies in the buffer, and what it refuses is looked at line by line.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 import msgspec
 
 from data import byte_source
 from data.byte_source import READ_BYTES, ByteSource
-from data.json_checks import check_utf8
-from data.record import Record, json_decoder, record_from_json
+from data.record import Record, record_from_json
+from data.record_decoder import REFUSALS, RecordDecoder
 
 # Large enough that what a block costs by itself is little (measured: 256 kB take 10 % longer, 2 MB no less).
 BLOCK_BYTES = 1024 * 1024
-
-_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_one_a_line(
@@ -35,14 +33,13 @@ def read_one_a_line(
         last element is reached, a line is no element, or a line is longer than `MAX_RECORD_BYTES`.
     """
     block = _Block(b",\r\n" if source.head.endswith(b"\r\n") else b",\n")
-    decode_line = json_decoder(column).decode
-    decode_all = msgspec.json.Decoder(list[json_decoder(column).type]).decode
+    decoder = RecordDecoder(column)
     number = 0
     while block.read_from(source):
         try:
-            elements = block.decode(decode_all)
-        except _REFUSALS:
-            elements = block.decode_by_line(decode_line)
+            elements = block.decode(decoder)
+        except REFUSALS:
+            elements = block.decode_by_line(decoder)
         for element in elements:
             number += 1
             yield record_from_json(element, f"record {number}", column)
@@ -84,20 +81,18 @@ class _Block:
                 return False
         return False
 
-    def decode(self, decode: Callable[[memoryview], list[object]]) -> list[object]:
+    def decode(self, decoder: RecordDecoder) -> list[object]:
         """Return the elements of all lines.
 
         Raises
         ------
-        DecodeError, UnicodeDecodeError, RecursionError
-            There is anything else between the commas at the lines' ends, or nothing.
+        DecodeError, UnicodeDecodeError, RecursionError, RefusedBytesError
+            There is anything else between the commas at the lines' ends, or nothing, or what is refused.
         """
-        check_utf8(self._buffer, 1, self._comma)  # the decoder does not look into the strings that it skips
         self._buffer[0] = ord("[")
         self._buffer[self._comma] = ord("]")
         try:
-            with memoryview(self._buffer) as view, view[: self._comma + 1] as array:
-                elements = decode(array)
+            elements = decoder.decode_array(self._buffer, 0, self._comma + 1)
         finally:
             self._buffer[self._comma] = ord(",")
         if not elements:
@@ -105,7 +100,7 @@ class _Block:
         self._start = self._comma + len(self._ending)
         return elements
 
-    def decode_by_line(self, decode: Callable[[bytes], object]) -> list[object]:
+    def decode_by_line(self, decoder: RecordDecoder) -> list[object]:
         """Return the elements of the lines before the first that is no element."""
         elements = []
         while self._start <= self._comma:
@@ -115,9 +110,8 @@ class _Block:
             if not self.is_good:
                 break
             try:
-                line.decode()
-                elements.append(decode(line[: -len(self._ending)]))
-            except _REFUSALS:
+                elements.append(decoder.decode(line[: -len(self._ending)]))
+            except REFUSALS:
                 self.is_good = False
                 break
             self._start = line_end

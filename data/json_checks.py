@@ -23,6 +23,7 @@ _SURROGATES = re.compile(
 )
 _ESCAPE_BYTES = len(rb"\ud83d")
 _ROW_BYTES = 2048
+_HIGH_BITS = np.uint64(0x8080808080808080)
 
 
 class RefusedBytesError(Exception):
@@ -147,19 +148,19 @@ def _backslashes_before(data: bytes, index: int) -> int:
     return index - len(data[:index].rstrip(b"\\"))
 
 
-def check_utf8(buffer: bytearray, start: int, end: int) -> None:
+def check_utf8(buffer: bytes | bytearray, start: int, end: int) -> None:
     """Raise UnicodeDecodeError unless `buffer[start:end]` is UTF-8; for text that is ASCII for the most part.
 
     A character beyond ASCII has no ASCII byte in it. So text is valid if all its runs of other bytes are, and
-    those are decoded alone, each with the ASCII byte that keeps it from the next. NumPy looks for them at a
-    multiple of the speed of `bytes.decode`: first for rows that hold some, then in those rows.
+    those are decoded alone, each with the ASCII bytes that keep it from the next. NumPy looks for them at a
+    multiple of the speed of `bytes.decode`: first for rows that hold some, then for words in those rows.
     """
     rows = (end - start) // _ROW_BYTES
     rest = start + rows * _ROW_BYTES
     table = np.frombuffer(buffer, np.int8, rows * _ROW_BYTES, start).reshape(rows, _ROW_BYTES)
-    # The row after such a row is taken too: the ASCII byte after a run may be its first.
-    text = table[_with_followers(table.min(axis=1) < 0)].ravel()
-    runs = text[_with_followers(text < 0)].tobytes()
+    # The row after such a row is taken too: the ASCII word after a run may be its first.
+    words = table[_with_followers(table.min(axis=1) < 0)].view(np.uint64).ravel()
+    runs = words[_with_followers((words & _HIGH_BITS) != 0)].tobytes()
     (runs + buffer[rest:end]).decode()
 
 

@@ -4,10 +4,10 @@ Two readers share one file. An array with one record a line, as mongoexport writ
 and decoded by msgspec, which builds only the wanted fields (`data.json_blocks`). As soon as a line is no
 whole record, all that is left goes to ijson: another layout, a damaged record, the end of the array. So each
 error about an array comes from one place, and the fast reader only must not take what the other refuses. It
-checks UTF-8 itself, and `CheckedBytes` adds to ijson what msgspec refuses by itself
-(tests/test_reader_equivalence.py).
+checks UTF-8, the length of integers and equal keys, and `CheckedBytes` adds to ijson what msgspec refuses by
+itself (tests/test_reader_equivalence.py).
 
-Numbers are read without `use_float`: with it, ijson refuses valid files that hold an integer beyond 64 bits.
+Numbers are read without `use_float`: with it, an integer beyond 64 bits is an error without a place.
 """
 
 import decimal
@@ -23,7 +23,9 @@ import ijson
 from data.byte_source import READ_BYTES, ByteSource
 from data.json_blocks import read_one_a_line
 from data.json_checks import CheckedBytes, RefusedBytesError
-from data.record import RawRecord, Record, attribute_of_key, record_from_json
+from data.json_integers import check_number
+from data.record import DATE_KEYS, RawRecord, Record, attribute_of_key, record_from_json
+from data.record_decoder import repeated
 
 # Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
 MAX_DEPTH = 10_000
@@ -32,7 +34,6 @@ _ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
 _END = object()  # what comes after the last element
 _OPENINGS = frozenset({"start_map", "start_array"})
 _DEPTH_CHANGES = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
-_DATE_KEYS = ("$date", "$numberLong")  # one in the other
 _NO_TRAPS = decimal.Context(traps=[])
 
 
@@ -88,10 +89,7 @@ def _read_any_layout(
         checked.expect_end()
         untrapped(list, events)
     except (ijson.JSONError, RefusedBytesError, UnicodeDecodeError) as error:
-        problem = (
-            "the file ends inside the JSON: it is truncated" if checked.at_end else explain_json_error(error)
-        )
-        raise source.error(problem, f"record {number + 1}") from error
+        raise source.error(what_is_wrong(error, checked), f"record {number + 1}") from error
 
 
 def array_start(source: ByteSource) -> int | None:
@@ -107,60 +105,67 @@ def _next_element(events: Iterator[tuple[str, object]], attributes: dict[str, st
         return _END
     if event == "start_map":
         return _raw_record(events, attributes)
-    if event == "start_array":
-        _skip(events)
-        return []
-    return _scalar(value)
+    _skip(events, event, value)
+    return [] if event == "start_array" else _scalar(value)
 
 
 def _raw_record(events: Iterator[tuple[str, object]], attributes: dict[str, str]) -> RawRecord:
-    """Return the wanted fields of the object whose start has been read; the last of equal keys counts."""
+    """Return the wanted fields of the object whose start has been read; each stands there once."""
     fields: dict[str, object] = {}
     attribute = None
     for event, value in events:
         if event == "map_key":
             attribute = attributes.get(value)
+            if attribute in fields:
+                raise RefusedBytesError(repeated(value))
         elif event == "end_map":
             break
         elif attribute is None:
-            if event in _OPENINGS:
-                _skip(events)
+            _skip(events, event, value)
         else:
-            fields[attribute] = _small_value(events, event, value)
+            keys = DATE_KEYS if attribute == "sourced_on" else ()
+            fields[attribute] = _small_value(events, event, value, keys)
     return RawRecord(**fields)
 
 
-def _small_value(events: Iterator[tuple[str, object]], event: str, value: object, depth: int = 0) -> object:
-    """Return a value of a wanted field: an object's date alone, and of an array only that it is one."""
-    if event not in _OPENINGS:
-        return _scalar(value)
-    if event == "start_array" or depth == len(_DATE_KEYS):
-        _skip(events)
-        return [] if event == "start_array" else {}
+def _small_value(
+    events: Iterator[tuple[str, object]], event: str, value: object, keys: tuple[str, ...]
+) -> object:
+    """Return a value of a wanted field: of an object the first of `keys`, and of an array that it is one."""
+    if event != "start_map" or not keys:
+        _skip(events, event, value)
+        return [] if event == "start_array" else {} if event == "start_map" else _scalar(value)
     fields: dict[str, object] = {}
     key = ""
     for inner, item in events:
         if inner == "map_key":
             key = item
+            if key in fields:
+                raise RefusedBytesError(repeated(key))
         elif inner == "end_map":
             break
-        elif key == _DATE_KEYS[depth]:
-            fields[key] = _small_value(events, inner, item, depth + 1)
-        elif inner in _OPENINGS:
-            _skip(events)
+        elif key == keys[0]:
+            fields[key] = _small_value(events, inner, item, keys[1:])
+        else:
+            _skip(events, inner, item)
     return fields
 
 
-def _skip(events: Iterator[tuple[str, object]]) -> None:
-    """Read on to the end of the object or array whose start has been read."""
+def _skip(events: Iterator[tuple[str, object]], event: str, value: object) -> None:
+    """Read on to the end of the value that begins with `event`."""
+    if event not in _OPENINGS:
+        check_number(value)
+        return
     depth = 1
-    for event, _ in events:
+    for event, value in events:
         if event in _DEPTH_CHANGES:
             depth += _DEPTH_CHANGES[event]
             if depth > MAX_DEPTH:
                 raise RefusedBytesError(f"nested more than {MAX_DEPTH} levels deep")
             if not depth:
                 return
+        elif event == "number":
+            check_number(value)
 
 
 def _scalar(value: object) -> object:
@@ -183,10 +188,12 @@ def untrapped(step: Callable[..., Any], *arguments: object) -> Any:
         return step(*arguments)
 
 
-def explain_json_error(error: Exception) -> str:
-    """Return one line about what the parser found; yajl adds the bytes around it on further lines."""
+def what_is_wrong(error: Exception, checked: CheckedBytes) -> str:
+    """Return one line about what ended the reading; yajl adds the bytes around it on further lines."""
     if isinstance(error, RefusedBytesError):
         return str(error)
+    if checked.at_end:
+        return "the file ends inside the JSON: it is truncated"
     text = str(error)
     if text.startswith(("b'", 'b"')):  # where yajl's message is no UTF-8, ijson gives its repr
         text = text[2:].replace("\\n", "\n").replace("\\'", "'")

@@ -10,8 +10,9 @@ import msgspec
 # The first that is there wins.
 NAME_KEYS = ("domain_name", "domain")
 DETAIL_KEYS = ("source", "sourced_on", "malware", "malware_type")
+DATE_KEYS = ("$date", "$numberLong")  # one in the other, in `sourced_on`
 
-# What `json_decoder` returns for anything but an object.
+# What a decoder returns for anything but an object.
 _BARE_TYPES = frozenset({str, int, float, bool, list, type(None)})
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _MS_A_DAY = 86_400_000
@@ -52,32 +53,17 @@ class Record(msgspec.Struct, gc=False):
 
 
 class RawRecord(msgspec.Struct, gc=False):
-    """The wanted fields as they stand in a JSON object; every other field is skipped, not built."""
+    """The wanted fields as they stand in a JSON object; every other field is skipped, not built.
+
+    Where a column is asked for, `domain_name` is its value.
+    """
 
     domain_name: Any = msgspec.UNSET
     domain: Any = msgspec.UNSET
-    source: Any = None
-    sourced_on: Any = None
-    malware: Any = None
-    malware_type: Any = None
-
-
-def json_decoder(column: str | None) -> msgspec.json.Decoder:
-    """Return a decoder of one JSON value: an object becomes a raw record, anything else stays what it is.
-
-    The name stands in one of `NAME_KEYS`, or in `column` alone. A column with dots is the key of that name,
-    or where there is none the way to it: `dns.rrname`; a number is a place in an array, from 0.
-    """
-    raw_record = RawRecord
-    if column is not None:
-        fields = [("domain_name", Any, msgspec.field(default=msgspec.UNSET, name=column))]
-        root = column.partition(".")[0]
-        if is_path(column):
-            fields.append(("outer", Any, msgspec.field(default=msgspec.UNSET, name=root)))
-        fields += [(key, Any, None) for key in DETAIL_KEYS if key != root]
-        missing = {key: None for key in DETAIL_KEYS if key == root}
-        raw_record = msgspec.defstruct("RawRecord", fields, namespace=missing, gc=False)
-    return msgspec.json.Decoder(raw_record | str | int | float | bool | None | list)
+    source: Any = msgspec.UNSET
+    sourced_on: Any = msgspec.UNSET
+    malware: Any = msgspec.UNSET
+    malware_type: Any = msgspec.UNSET
 
 
 def is_path(column: str | None) -> bool:
@@ -86,7 +72,7 @@ def is_path(column: str | None) -> bool:
 
 
 def attribute_of_key(column: str | None) -> dict[str, str]:
-    """Return which attribute of `RawRecord` the value of a JSON key belongs to, as `json_decoder` has it."""
+    """Return which attribute of `RawRecord` the value of a JSON key belongs to."""
     names = {key: key for key in NAME_KEYS} if column is None else {column: "domain_name"}
     return names | {key: key for key in DETAIL_KEYS}
 
@@ -113,8 +99,7 @@ def record_from_json(element: object, position: str, column: str | None = None) 
         if type(family) is not str:
             family = None
     day = element.sourced_on
-    if day is not None:
-        day = day_of(day)
+    day = None if day is msgspec.UNSET else day_of(day)
     return Record(name, source, day, family, position, error)
 
 

@@ -6,7 +6,11 @@ import msgspec
 
 from data.byte_source import ByteSource
 from data.decoded_lines import TOO_LONG, decoded_lines
-from data.record import Record, json_decoder, malformed, record_from_json
+from data.json_checks import RefusedBytesError
+from data.record import Record, malformed, record_from_json
+from data.record_decoder import REFUSALS, RecordDecoder
+
+_BLANK = object()
 
 
 def read_text(source: ByteSource, keep_fields: bool = False) -> Iterator[Record]:
@@ -43,26 +47,56 @@ def read_columns(source: ByteSource, number: int, keep_fields: bool = False) -> 
 
 def read_json_lines(source: ByteSource, column: str | None, keep_fields: bool = False) -> Iterator[Record]:
     """Yield a record for each line that is not blank; a line that is no JSON value is malformed."""
-    decode = json_decoder(column).decode
-    for number, line in enumerate(source.lines(), start=1):
-        position = f"line {number}"
-        if line is None:
-            yield malformed(position, TOO_LONG)
+    decoder = RecordDecoder(column)
+    number = 0
+    for buffer, start, end in source.line_blocks():
+        if not end:
+            number += 1
+            yield malformed(f"line {number}", TOO_LONG)
             continue
-        if not line or line.isspace():
-            continue
+        spans = _spans_of_lines(buffer, start, end)
         try:
-            if not line.isascii():
-                line.decode()  # the decoder does not look into the strings that it skips
-            element = decode(line)
-        except UnicodeDecodeError as error:
-            yield malformed(position, f"expected UTF-8 text, found {error.reason} at byte {error.start + 1}")
-        except msgspec.DecodeError as error:
-            yield malformed(position, f"not one JSON object or string: {error}")
-        except RecursionError:
-            yield malformed(position, "the JSON value is nested too deeply")
-        else:
-            record = record_from_json(element, position, column)
+            elements = decoder.decode_spans(buffer, spans)
+        except REFUSALS:  # there may be blank lines, too
+            elements = (_element_of_line(buffer[first:last], decoder) for first, last in spans)
+        for (first, last), element in zip(spans, elements, strict=True):
+            number += 1
+            if element is _BLANK:
+                continue
+            if isinstance(element, Exception):
+                yield malformed(f"line {number}", _problem(element))
+                continue
+            record = record_from_json(element, f"line {number}", column)
             if keep_fields:
-                record.fields = msgspec.Raw(line.strip())
+                record.fields = msgspec.Raw(bytes(buffer[first:last]).strip())
             yield record
+
+
+def _spans_of_lines(buffer: bytearray, start: int, end: int) -> list[tuple[int, int]]:
+    """Return where each line begins and ends, without its line feed; the last of a file may have none."""
+    spans = []
+    while start < end:
+        line_end = buffer.find(b"\n", start, end)
+        line_end = line_end if line_end >= 0 else end
+        spans.append((start, line_end))
+        start = line_end + 1
+    return spans
+
+
+def _element_of_line(line: bytearray, decoder: RecordDecoder) -> object:
+    """Return the value of a line, `_BLANK`, or the exception that says what is wrong."""
+    if not line or line.isspace():
+        return _BLANK
+    try:
+        return decoder.decode(line)
+    except REFUSALS as error:
+        return error
+
+
+def _problem(error: Exception) -> str:
+    """Return what to say of a line of JSON that cannot be read."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"expected UTF-8 text, found {error.reason} at byte {error.start + 1}"
+    if isinstance(error, RecursionError):
+        return "the JSON value is nested too deeply"
+    return str(error) if isinstance(error, RefusedBytesError) else f"not one JSON object or string: {error}"

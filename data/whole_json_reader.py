@@ -1,13 +1,13 @@
 """JSON arrays of records that are kept whole or whose name lies deep: slower than `data.json_reader`.
 
 Records keep their bytes where they stand one a line, as mongoexport writes them. In any other layout they are
-built and written again: the same values in the same order, without white space and all but the last of equal
-keys.
+built and written again: the same values in the same order, without white space, and of a key that is not read
+and stands twice, the last.
 """
 
 import decimal
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import ijson
@@ -16,13 +16,13 @@ import msgspec
 from data import byte_source
 from data.byte_source import READ_BYTES, ByteSource
 from data.json_checks import CheckedBytes, RefusedBytesError
-from data.json_reader import array_start, explain_json_error, untrapped
-from data.record import Record, json_decoder, record_from_json
+from data.json_integers import check_number
+from data.json_reader import array_start, untrapped, what_is_wrong
+from data.record import Record, record_from_json
+from data.record_decoder import REFUSALS, ObjectWithRepeats, RecordDecoder, check_read_keys
 
 MAX_DEPTH = 500  # msgspec's own limit lies near Python's recursion limit (1,000)
 
-_REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_INT64 = range(-(2**63), 2**64)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -36,7 +36,7 @@ def read_whole_json(source: ByteSource, column: str | None, keep_fields: bool) -
     """
     if not source.head.strip():
         return
-    decode = json_decoder(column).decode
+    decode = RecordDecoder(column).decode
     number = 0
     start = array_start(source)
     if start is None:
@@ -56,17 +56,15 @@ def read_whole_json(source: ByteSource, column: str | None, keep_fields: bool) -
 
 
 def _record_of_line(
-    line: bytes, number: int, column: str | None, decode: object, keep: bool
+    line: bytes, number: int, column: str | None, decode: Callable[[bytes], object], keep: bool
 ) -> Record | None:
     """Return the record of a line that is one value and a comma; None for any other."""
     value = line.rstrip(b"\r\n").removesuffix(b",")
     if not line.endswith((b",\n", b",\r\n")):
         return None
     try:
-        if not value.isascii():
-            value.decode()  # the decoder does not look into the strings that it skips
         element = decode(value)
-    except _REFUSALS:
+    except REFUSALS:
         return None
     record = record_from_json(element, f"record {number}", column)
     if keep:
@@ -81,7 +79,7 @@ def _read_any_layout(
     parts = (start[place : place + READ_BYTES] for place in range(0, len(start), READ_BYTES))
     checked = CheckedBytes(lambda: next(parts, None) or source.read(), b"")
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
-    decode = json_decoder(column).decode
+    decode = RecordDecoder(column).decode
     try:
         event, value = untrapped(next, events)
         is_array = event == "start_array"
@@ -92,7 +90,9 @@ def _read_any_layout(
                 event, value = untrapped(next, events)
             if event == "end_array":
                 break
-            element = _encode(untrapped(_build, chain([(event, value)], events)))
+            built = untrapped(_build, chain([(event, value)], events))
+            check_read_keys(built, column)
+            element = _encode(built)
             number += 1
             checked.start_record()
             record = record_from_json(decode(element), f"record {number}", column)
@@ -107,15 +107,12 @@ def _read_any_layout(
         checked.expect_end()
         untrapped(list, events)
     except (ijson.JSONError, RefusedBytesError, UnicodeDecodeError) as error:
-        problem = (
-            "the file ends inside the JSON: it is truncated" if checked.at_end else explain_json_error(error)
-        )
-        raise source.error(problem, f"record {number + 1}") from error
+        raise source.error(what_is_wrong(error, checked), f"record {number + 1}") from error
 
 
 def _build(events: Iterator[tuple[str, object]]) -> object:
     """Return the next value; numbers as they are, as far as they are numbers that JSON output can hold."""
-    builder = ijson.ObjectBuilder()
+    builder = ijson.ObjectBuilder(map_type=ObjectWithRepeats)
     depth = 0
     for event, value in events:
         if event in ("start_map", "start_array"):
@@ -133,6 +130,7 @@ def _build(events: Iterator[tuple[str, object]]) -> object:
 
 
 def _plain_number(value: int | decimal.Decimal) -> int | decimal.Decimal | None:
+    check_number(value)
     if isinstance(value, int):
-        return value if value in _INT64 else decimal.Decimal(value)
+        return value
     return value if math.isfinite(value) else None  # as a float: 1e400 is infinite

@@ -31,6 +31,7 @@ _JSON = [
 ]
 _JSON += [b"\\ude00", b"\\x", b"null", b"true", b"[", b"]", b"{", b"}", b",", b":", b"//", b"[[", b"]]", b" "]
 _JSON += [b'"domain_name":"other.com",', b'"domain":5,', b'{"domain_name":["a.com"]},', b'"b.com",', b"3,"]
+_JSON += [b"18446744073709551616,", b'" 18446744073709551616 ",', b'"\\u0064omain_name":1,', b'"source":0,']
 _CSV = [b'"', b'""', b",", b";", b"|", b"=1+1", b"@a.com", b'"\n', b"domain", b"\n,\n", b'a"b', b'"a"b']
 _TEXT = [
     b" ",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 NO_NAME = object()
 MALFORMED = object()
 _WHITE_SPACE = " \t\n\r"
+_READ_KEYS = ("domain_name", "domain", "source", "sourced_on", "malware", "malware_type")
 _CSV_COLUMNS = {"domain_name", "domain", "name", "host", "query", "url"}
 
 
@@ -39,7 +40,13 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_constant, parse_int=float)
+def _integer(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise ValueError("an integer beyond 64 bits")
+    return int(text)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_constant, parse_int=_integer)
 
 
 def _json(data: bytes) -> Iterator[object]:
@@ -182,9 +189,15 @@ def _value(text: str, place: int) -> tuple[object, int]:
 
 
 def _name(value: object) -> object:
-    """Return what stands in a record's name: of equal keys the last one, `domain_name` before `domain`."""
+    """Return what stands in a record's name, `domain_name` first; a key that is read stands once."""
     if isinstance(value, _Pairs):
         keys = dict(value)
+        date = keys.get("sourced_on")
+        instant = dict(date).get("$date") if isinstance(date, _Pairs) else None
+        for place, wanted in ((value, _READ_KEYS), (date, ("$date",)), (instant, ("$numberLong",))):
+            found = [key for key, _ in place] if isinstance(place, _Pairs) else []
+            if any(found.count(key) > 1 for key in wanted):
+                raise ValueError("a key that is read stands twice")
         value = keys.get("domain_name", keys.get("domain"))
         return NO_NAME if value is None or isinstance(value, list) else value
     return NO_NAME if value is None or isinstance(value, list) else value

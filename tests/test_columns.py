@@ -129,7 +129,7 @@ class TestKeptFields:
     @pytest.mark.parametrize("layout", ["lines", "one a line", "pretty", "one line"])
     def test_json_records_as_they_were(self, layout, read):
         values = [
-            '{"domain":"a.example","n":[1.50,12345678901234567890123,-0.0,1e-7],"x":{"y":null,"z":"ü\\n"}}',
+            '{"domain":"a.example","n":[1.50,18446744073709551615,-0.0,1e-7],"x":{"y":null,"z":"ü\\n"}}',
             '"b.example"',
         ]
         events = [json.loads(value) for value in values]

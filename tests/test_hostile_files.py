@@ -145,15 +145,19 @@ class TestArrays:
         assert [record.domain for record in records] == ["a", "b"][:count]
         assert error.startswith(f", record {count + 1}: {message}")
 
-    def test_integers_of_any_length_are_valid_json(self, read):
+    @pytest.mark.parametrize("separator", [b",\n", b","])
+    def test_integers_of_any_length_are_refused_and_fractions_are_not(self, separator, read):
         """ijson's C extension crashes on more than 4,300 digits."""
-        for digits in (19, 20, 400, 4300, 4301, 200_000):
-            content = b'[{"domain_name":"a","x":%b},\n{"x":[-%b],\n"domain_name":"b"}]' % (
-                2 * (b"7" * digits,)
-            )
-            records, error = read(content)
-            assert error is None
-            assert [record.domain for record in records] == ["a", "b"]
+        for digits in (20, 400, 4300, 4301, 200_000):
+            for number, is_good in ((b"0." + b"7" * digits, True), (b"7" * digits, False)):
+                records, error = read(
+                    b'["a"%b{"x":[-%b],"domain_name":"b"}%b"c"]' % (separator, number, separator)
+                )
+                assert [record.domain for record in records] == (["a", "b", "c"] if is_good else ["a"])
+                assert (error is None) == is_good
+                assert is_good or error.startswith(
+                    ", record 2: expected integers of at most 64 bits, found -777777"
+                )
 
     def test_an_object_that_is_no_record(self, read):
         message = ": expected a JSON array of records, found one object, and the record has no 'domain_name'"

@@ -2,7 +2,7 @@
 
 Three readers look at each content: `read_records` (msgspec first), ijson from the first byte on, and Python's
 own `json` as the judge of what is valid. Records, counts and error messages must be the same, and nothing
-that is invalid may be taken.
+that is invalid may be taken, no record with a key twice that is read, no integer beyond 64 bits.
 """
 
 import datetime
@@ -35,6 +35,9 @@ INTRUDERS = [
     b"\\q", b"\\u12",
     b"NaN", b"Infinity", b"-Infinity", b"null", b"true", b"nul", b"/* */", b"'", b"//\n",
     b"01", b"1.", b".5", b"+1", b"1e", b"-", b"1e400", b"1e-99999999999999999999", b"9" * 25, b"7" * 5000,
+    b"18446744073709551615", b"18446744073709551616", b"-9223372036854775808", b"-9223372036854775809",
+    b'" 18446744073709551616,"', b'"domain_name":"z.example",', b'"\\u0064omain":1,', b'"sourced_on":null,',
+    b'"$date":"2024-02-29T00:00:00Z",', b'"malware":null,', b'"n":1,"n":2,',
     b",\n", b"]\n[", b"}\n{", b"},\n{", b"},\r\n{", b"},{", b'"a.example",\n', b'"x":{"$date":1},', b"[" * 50,
 ]  # fmt: skip
 
@@ -61,18 +64,44 @@ def by_ijson_alone(path: Path):
 
 
 def strictly_valid(content: bytes) -> list | None:
-    """Return the elements if `content` is a JSON array by RFC 8259 and UTF-8, else None."""
+    """Return the elements if `content` is a JSON array by RFC 8259 and UTF-8 that may be read, else None."""
 
     def refuse(constant):
         raise ValueError(constant)
 
+    def integer(text):
+        if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+            raise ValueError(text)
+        return int(text)
+
     try:
-        # A long integer is valid JSON, but Python would refuse it.
-        elements = json.loads(content.decode("utf-8-sig"), parse_constant=refuse, parse_int=lambda text: 0)
+        elements = json.loads(
+            content.decode("utf-8-sig"), parse_constant=refuse, parse_int=integer, object_pairs_hook=Pairs
+        )
         json.dumps(elements, ensure_ascii=False).encode()  # no lone surrogates
     except ValueError:
         return None
-    return elements if isinstance(elements, list) else None
+    if not isinstance(elements, list) or isinstance(elements, Pairs):
+        return None
+    return None if any(map(reads_a_key_twice, elements)) else elements
+
+
+class Pairs(list):
+    """A JSON object with all its keys."""
+
+
+def reads_a_key_twice(record: object) -> bool:
+    """Tell whether a key of an object that the program reads stands in it twice."""
+    if not isinstance(record, Pairs):
+        return False
+    date = dict(record).get("sourced_on")
+    instant = dict(date).get("$date") if isinstance(date, Pairs) else None
+    read = ["domain_name", "domain", "source", "sourced_on", "malware", "malware_type"]
+    return any(
+        isinstance(value, Pairs) and [key for key, _ in value].count(wanted) > 1
+        for value, keys in ((record, read), (date, ["$date"]), (instant, ["$numberLong"]))
+        for wanted in keys
+    )
 
 
 def expected_record(record: dict, position: str) -> Record:
@@ -112,7 +141,7 @@ def good_contents() -> list[bytes]:
     schema = [encode_record(record, "mongoexport") for record in records]
     names = [b'"a%d.example"' % i for i in range(40)]
     odd = [
-        b'{"domain_name":"a.example","n":[123456789012345678901234567890,-0.0,1e400,{"k":[]}]}',
+        b'{"domain_name":"a.example","n":[18446744073709551615,-9223372036854775808,-0.0,1e400,{}]}',
         b'{"x":"\\u00e9\\ud83d\\udd0e \\\\ud800 \\"},\\n{","domain":"b.example"}',
         b'{"domain_name":null,"domain":"c.example"}',
         b'{"domain_name":17}',
@@ -123,11 +152,13 @@ def good_contents() -> list[bytes]:
         b"null",
         b"[1,[2]]",
         b"-7",
-        b'{"domain_name":"g.example","domain_name":"h.example","source":5,"malware":[],"malware_type":"x"}',
+        b'{"domain_name":"g.example","x":{"y":1,"y":2},"x":3,"source":5,"malware":[],"malware_type":"x"}',
+        b'{"domain_name":"h.example","sourced_on":{"x":1,"$date":{"y":2,"$numberLong":"-1","y":3},"x":4}}',
         b'{"domain_name":"i.example","sourced_on":{"$date":{"$numberLong":"-1"}},"source":"s"}',
         b'{"domain_name":"j.example","sourced_on":"2024-02-29","malware":"m"}',
         b'{"domain_name":"k.example","sourced_on":{"$date":"2024-02-29T23:30:00-01:00"}}',
-        b'{"domain_name":"l.example","x":' + b"3" * 4500 + b"}",
+        b'{"domain_name":"l.example","x":0.' + b"3" * 4500 + b"}",
+        b'{"domain_name":"l.example","x":"' + b"3" * 4500 + b'","y":" 18446744073709551616,"}',
         b'{"domain_name":"m.example","x":"\\u0033123\\ud83d\\udd00123\\\\\\ud83d\\udd00"}',
         b"{}",
         b'{"domain_name":"\xc3\xa9\xe6\x9d\xb1\xf0\x9f\x94\x8e.example"}',
