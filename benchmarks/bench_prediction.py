@@ -1,4 +1,4 @@
-"""predict.py from a file of names to a file of results: names a second, memory, and other systems beside it.
+"""predict.py from JSON Lines to a file of results: names a second, memory, and other systems beside it.
 
     python benchmarks/bench_prediction.py --folder FOLDER --other-python ENVIRONMENT/bin/python
     python benchmarks/bench_prediction.py --folder FOLDER --parts models --names 1000000
@@ -40,14 +40,14 @@ PARTS = ("models", "others", "around", "memory")
 NAMES_OF_OTHERS = 5 * NAMES_AT_ONCE  # the first block does not count
 BARS = {"default.pt": 15_000, "small.pt": 30_000}  # names a second on one core
 TWO_CORES_BAR, MEMORY_BAR_MB = 1.7, 600
-# Runs predict.py in this process, so that it can tell its own peak memory at the end.
+# Runs predict.py in this process, so that it can tell its peak memory at the end, copies of it included.
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import predict
-from benchmarks.measuring import print_peak
-code = predict.main(sys.argv[2:])
-print_peak()
+from benchmarks.measuring import peak_printed_with_copies
+with peak_printed_with_copies():
+    code = predict.main(sys.argv[2:])
 sys.exit(code)
 """
 
@@ -95,19 +95,23 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def names_file(options: argparse.Namespace, count: int) -> Path:
-    """Return a file of so many names, made now or before; written in blocks, to keep this process small."""
+def names_file(options: argparse.Namespace, count: int, *, records: bool = False) -> Path:
+    """Return a file of so many names, made now or before; with `records` in JSON Lines, else one name a line.
+
+    It is written in blocks, to keep this process small.
+    """
     origin = "made-up" if options.input is None else options.input.stem
-    path = options.folder / f"{origin}-{count}.txt"
+    path = options.folder / f"{origin}-{count}.{'jsonl' if records else 'txt'}"
     if path.exists():
         return path
+    line = '{{"domain_name":"{}"}}\n' if records else "{}\n"  # names hold nothing that JSON escapes
     with path.open("w", encoding="utf-8") as file:
         if options.input is None:
             for seed, start in enumerate(range(0, count, 100_000)):
-                file.writelines(f"{name}\n" for name in make_names(min(100_000, count - start), seed))
+                file.writelines(map(line.format, make_names(min(100_000, count - start), seed)))
         else:
             lines = itertools.cycle(options.input.read_text(encoding="utf-8").split())
-            file.writelines(f"{name}\n" for name in itertools.islice(lines, count))
+            file.writelines(map(line.format, itertools.islice(lines, count)))
     return path
 
 
@@ -117,7 +121,7 @@ def names_file(options: argparse.Namespace, count: int) -> Path:
 def predict(options: argparse.Namespace, checkpoint: Path, count: int, threads: int) -> ProcessFigures:
     """Run predict.py on `count` names; raise unless it answers every one."""
     results = options.folder / "results.jsonl"
-    files = ["--input", str(names_file(options, count)), "--output", str(results)]
+    files = ["--input", str(names_file(options, count, records=True)), "--output", str(results)]
     model = ["--checkpoint", str(checkpoint), "--device", "cpu"]
     figures = run_process(["-c", PROGRAM, str(ROOT), *files, *model], threads=threads)
     with results.open("rb") as file:

@@ -7,9 +7,10 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,6 +123,42 @@ def peak_kilobytes() -> int:
 def print_peak() -> None:
     """Print this process's peak memory for `run_process`."""
     print(f"{PEAK_LINE}{peak_kilobytes()}")
+
+
+@contextmanager
+def peak_printed_with_copies() -> Iterator[None]:
+    """Print at the end the peak memory of this process and its copies together, looked at twice a second.
+
+    Memory that processes share is counted once (the "proportional set size" of Linux). Elsewhere, and where
+    it is more, the peak of this process alone is printed.
+    """
+    peak, ended = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(0.5):
+            peak = max(peak, _shared_kilobytes())
+
+    watcher = threading.Thread(target=watch, name="memory", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+        print(f"{PEAK_LINE}{max(peak, peak_kilobytes())}")
+
+
+def _shared_kilobytes() -> int:
+    """Return what this process and those that it has started take now; 0 where the system does not tell."""
+    total = 0
+    with suppress(OSError):  # a process may end meanwhile
+        tasks = Path("/proc/self/task").glob("*/children")
+        for process in ["self", *(child for task in tasks for child in task.read_text().split())]:
+            with suppress(OSError):
+                rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+                total += int(rollup.partition("\nPss:")[2].split()[0])
+    return total
 
 
 def _peak_mb(stdout: str) -> float:
