@@ -31,9 +31,9 @@ def places_of_none(value, place=()):
 
 
 def brute_force_threshold(scores, malicious, rate):
-    """Try every score as a threshold; return the smallest whose false-positive rate is low enough."""
+    """Try every malicious score as a threshold; return the smallest with a low enough false-positive rate."""
     benign = scores[~malicious]
-    fitting = [t for t in np.unique(scores) if np.mean(benign >= t) <= rate]
+    fitting = [t for t in np.unique(scores[malicious]) if np.mean(benign >= t) <= rate]
     return min(fitting) if fitting else None
 
 
@@ -65,20 +65,39 @@ def test_figures_equal_scikit_learn(n, seed, decimals):
 
 @pytest.mark.parametrize("decimals", [None, 1, 2, 3])
 @pytest.mark.parametrize("rate", [0.3, 0.29, 0.05, 0.01])
-def test_threshold_is_the_smallest_score_within_the_rate(rate, decimals):
+def test_threshold_is_the_smallest_malicious_score_within_the_rate(rate, decimals):
     labels, probabilities = scored_names(700, 5, decimals=decimals)
     scores = malicious_scores(probabilities, 0)
     chosen = thresholds_at_fpr(labels, probabilities, CLASSES, benign="benign", rates=(rate,))
     assert chosen[f"{rate:g}"] == brute_force_threshold(scores, labels > 0, rate)
 
 
+def test_no_threshold_lies_among_the_benign_names_of_classes_that_are_well_apart():
+    labels = np.repeat([0, 1], [300, 100])
+    scores = np.concatenate([np.geomspace(1e-9, 1e-5, 300), np.linspace(0.8, 0.99, 100)])
+    probabilities = np.column_stack([1 - scores, scores, np.zeros(400)])
+    chosen = thresholds_at_fpr(labels, probabilities, CLASSES, benign="benign")
+    assert chosen["0.01"] == pytest.approx(0.8)
+    point = judge(labels, probabilities)["detection"]["at_fpr"]["0.01"]["this_part"]
+    assert (point["threshold"], point["recall"], point["fpr"]) == (chosen["0.01"], 1.0, 0.0)
+
+
+def test_no_threshold_where_no_malicious_name_scores_high_enough():
+    scores = np.linspace(0.01, 0.99, 301)  # the lowest one is the malicious name's
+    probabilities = np.column_stack([1 - scores, scores, np.zeros(301)])
+    labels = np.array([1] + [0] * 300)
+    assert thresholds_at_fpr(labels, probabilities, CLASSES, benign="benign")["0.01"] is None
+    point = judge(labels, probabilities)["detection"]["at_fpr"]["0.01"]["this_part"]
+    assert (point["threshold"], point["recall"], point["false_positives"]) == (None, 0.0, 0)
+
+
 def test_rate_that_is_no_binary_fraction_is_met_exactly():
     # 29 of 100 is 29 %, though 0.29 * 100 is 28.999999999999996 in floating point.
     benign_probability = np.linspace(0.01, 0.99, 101)  # scores fall along the rows
-    labels = np.array([0] * 100 + [1])
+    labels = np.array([0] * 29 + [1] + [0] * 71)
     probabilities = np.column_stack([benign_probability, 1 - benign_probability, np.zeros(101)])
     chosen = thresholds_at_fpr(labels, probabilities, CLASSES, benign="benign", rates=(0.29,))["0.29"]
-    assert (malicious_scores(probabilities, 0)[:100] >= chosen).sum() == 29
+    assert (malicious_scores(probabilities, 0)[labels == 0] >= chosen).sum() == 29
 
 
 def test_thresholds_rise_as_the_rate_falls_and_need_enough_benign_names():

@@ -150,6 +150,18 @@ def last_block_within(false_positives: np.ndarray, rate: float) -> int:
     return int(np.searchsorted(false_positives, allowed, side="right")) - 1
 
 
+def operating_block(true_positives: np.ndarray, false_positives: np.ndarray, rate: float) -> int:
+    """Return the last block within the rate that holds a malicious name; −1 where there is none.
+
+    Blocks below it would cost benign names and catch nothing. Where the classes are well apart they reach far
+    down, and a threshold there lies in the middle of the benign names.
+    """
+    block = last_block_within(false_positives, rate)
+    if block < 0 or not true_positives[block]:
+        return -1
+    return int(np.searchsorted(true_positives, true_positives[block]))
+
+
 def block_at_threshold(ranking: Ranking, threshold: float) -> int:
     """Return the last block with a score >= `threshold`; −1 when no row reaches it."""
     return int(np.searchsorted(-ranking.scores, -threshold, side="right")) - 1

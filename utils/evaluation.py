@@ -26,6 +26,7 @@ from utils.detection import (
     last_block_within,
     malicious_scores,
     minimum_benign,
+    operating_block,
     rank,
     share_at,
 )
@@ -131,21 +132,21 @@ def thresholds_at_fpr(
     benign: str,
     rates: Sequence[float] = FPR_RATES,
 ) -> dict[str, float | None]:
-    """Choose, for each rate, the smallest score t that occurs with FPR(score >= t) <= rate.
+    """Choose, for each rate, the smallest score t of a malicious name with FPR(score >= t) <= rate.
 
     Returns
     -------
     dict
         `f"{rate:g}"` → t. None where there are fewer benign names than `utils.detection.minimum_benign` asks
-        for, or where already the highest score is shared by too many benign names.
+        for, or where no malicious name scores high enough.
     """
     labels, probabilities = _checked(labels, probabilities, classes, benign)
     benign_index = list(classes).index(benign)
     ranking = rank(malicious_scores(probabilities, benign_index), labels != benign_index)
-    _, misses = cumulative_counts(ranking)
+    hits, misses = cumulative_counts(ranking)
     chosen: dict[str, float | None] = {}
     for rate in rates:
-        block = last_block_within(misses, rate)
+        block = operating_block(hits, misses, rate)
         usable = misses[-1] >= minimum_benign(rate) and block >= 0
         chosen[f"{rate:g}"] = float(ranking.scores[block]) if usable else None
     return chosen

@@ -13,8 +13,8 @@ from utils.detection import (
     FPR_RATES,
     PREVALENCES,
     cumulative_counts,
-    last_block_within,
     minimum_benign,
+    operating_block,
     precision_at_prevalence,
     share_at,
 )
@@ -46,7 +46,7 @@ def judge_detection(
         needed = minimum_benign(float(rate))
         own = Undefined(f"needs at least {needed:,} benign names; this part has {int(misses[-1]):,}")
         if float(rate) in rows.rates:
-            block = last_block_within(misses, float(rate))
+            block = operating_block(hits, misses, float(rate))
             score = rows.ranking.scores[block] if block >= 0 else float("nan")
             own = _operating_point(hits, misses, block, score, lookups_per_day)
         fixed = Undefined("no threshold was chosen on validation")
