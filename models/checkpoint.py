@@ -5,6 +5,7 @@ it holds all that prediction needs. Nothing in a file is ever executed, and no m
 word: sizes are compared with the file's own before a tensor is made.
 """
 
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -151,6 +152,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def _refuse_bad_container(path: Path) -> None:
     """Let through only what `torch.save` writes: a zip file whose entries are stored, not compressed."""
     try:
+        if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+            raise CheckpointError("no regular file")  # a device or a pipe may go on without end
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             size = path.stat().st_size

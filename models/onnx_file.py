@@ -8,6 +8,7 @@ needed and no memory is taken on the file's word.
 Formats: https://protobuf.dev/programming-guides/encoding/ and onnx.proto of https://github.com/onnx/onnx
 """
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,10 @@ def read_onnx_file(path: Path) -> tuple[bytes, dict[str, str]]:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if stat.S_ISCHR(status.st_mode) or stat.S_ISFIFO(status.st_mode):
+            raise CheckpointError(f"{path}: no regular file")  # it may go on without end
+        if status.st_size > MAX_BYTES:
             raise CheckpointError(f"{path}: larger than 2 GB, which no ONNX file is")
         content = path.read_bytes()
     except OSError as error:

@@ -170,7 +170,7 @@ def test_contradictions_between_keys_come_in_one_message(config_problems):
     assert found == [
         "data.classes: names a class twice: benign, phishing, malware, phishing",
         "data.sources[2].label: 'spam' is not in data.classes (benign, phishing, malware, phishing)",
-        "data.classes: no source has the label malware",
+        "data.classes: no source has the label malware, or only training_only ones have",
         "evaluation.benign_class: 'good' is not in data.classes",
     ]
 
@@ -232,3 +232,8 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("name: Grün".encode("latin-1"))
     with pytest.raises(ConfigError, match="cannot be read as a UTF-8 text file"):
         load_config(tmp_path / "latin.yaml")
+
+
+def test_a_class_that_no_checkpoint_could_name_is_reported_before_the_training(config_problems):
+    text = MINIMAL + '  classes: [benign, "b\\u202ead", phishing, malware]\n'
+    assert "data.classes: holds what cannot be printed: 'b\\u202ead'" in config_problems(text)

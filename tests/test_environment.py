@@ -20,6 +20,7 @@ import torch
 import train
 from models.checkpoint import load_checkpoint, save_checkpoint
 from models.model_trainer import ModelTrainer
+from models.onnx_file import read_onnx_file
 from tests.test_trainer import toy_data, toy_model
 from tests.toy_domains import toy_config
 from utils.config import load_config
@@ -235,3 +236,27 @@ def test_two_runs_of_one_moment_are_told_apart_and_each_can_be_named(tmp_path):
     assert interrupted_run(tmp_path).path.name == "2030-01-01_00-00-00-a"
     with pytest.raises(UserError, match="no interrupted run"):
         interrupted_run(tmp_path / "2020-01-01_00-00-00-b")
+
+
+# ------------------------------------------------------------------ files without an end
+
+
+@on_linux
+@pytest.mark.parametrize("name", ["model.pt", "model.onnx"])
+def test_a_model_that_is_no_regular_file_is_refused_unread(tmp_path, name):
+    """/dev/zero has no end, and a pipe may never begin."""
+    path = tmp_path / name
+    load = read_onnx_file if name.endswith("onnx") else load_checkpoint
+    path.symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match=f"{name}: no regular file$"):
+        load(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match=f"{name}: no regular file$"):
+        load(path)
+
+
+@on_linux
+def test_a_configuration_without_end_is_refused():
+    with pytest.raises(ConfigError, match=r"^/dev/zero: is larger than 1,000,000 bytes"):
+        load_config(Path("/dev/zero"))

@@ -25,6 +25,8 @@ STOPPING_METRICS = {
     "val_recall_at_1pct_fpr": "max",
 }
 
+MAX_FILE_BYTES = 1_000_000
+
 # Keys of the earlier TensorFlow/Keras version that have no counterpart of the same name.
 REPLACED_KEYS = {
     "training.use_mixed_precision": "use training.precision (auto, fp32 or bf16)",
@@ -156,7 +158,11 @@ def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Conf
         values out of range, values that contradict each other.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:  # a pipe, too: hence no look at its size
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError(f"{path}: is larger than {MAX_FILE_BYTES:,} bytes, which no configuration is")
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -204,6 +210,8 @@ def _contradictions(config: Config) -> list[str]:
     data, classes = config.data, config.data.classes
     if len(set(classes)) < len(classes):
         problems.append(f"data.classes: names a class twice: {', '.join(classes)}")
+    if odd := [name for name in classes if not name.isprintable()]:
+        problems.append(f"data.classes: holds what cannot be printed: {', '.join(map(ascii, odd))}")
     for index, source in enumerate(data.sources):
         if source.label not in classes:
             problems.append(
