@@ -9,7 +9,7 @@ from data.record import Record
 from models.answering import Answerer
 from tests.fake_classifier import PRIOR, THRESHOLDS, FakeClassifier
 from utils.calibration import reweight_prior
-from utils.decision import DEFAULT_MAX_FPR, choose_rule
+from utils.decision import DEFAULT_MAX_FPR, choose_rule, threshold_text
 from utils.errors import EXIT_USAGE, ConfigError
 
 SCORES = np.array([0.0, 0.5, 0.8999, 0.9, 0.95, 0.9799, 0.98, 1.0])
@@ -46,6 +46,22 @@ def test_a_checkpoint_that_lacks_thresholds_says_what_follows(thresholds, decisi
     rule = choose_rule(thresholds)
     assert rule.decide(SCORES) == decisions
     assert said in rule.description
+
+
+@pytest.mark.parametrize(
+    ("threshold", "text"),
+    [
+        (0.958309, "0.9583"),
+        (0.9, "0.9000"),
+        (9.537e-7, "0.00000095"),
+        (1 - 1.2e-7, "0.99999988"),
+        (0.0, "0"),
+        (1.0, "1"),
+    ],
+)
+def test_a_threshold_is_written_neither_as_0_nor_as_1_unless_it_is(threshold, text):
+    assert threshold_text(threshold) == text
+    assert f"block from score {text} (" in choose_rule({"0.001": threshold}).description
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_session_with_names_commands_and_a_file(tiny_checkpoint, tmp_path):
     assert "block from score 0.001" in terminal.ask(":threshold 0.001")
     assert "blocked from 0.0010" in terminal.ask("login-amber-12.verify.top")
     assert "has no threshold for this rate" in terminal.ask(":max-fpr 0.3")
-    assert "block from score 0.9 " in terminal.ask(":max-fpr 0.01")
+    assert "block from score 0.9000 " in terminal.ask(":max-fpr 0.01")
     shown = terminal.ask(f":file {tmp_path / 'names.json'}")
     assert "3 rows, 1 without an answer (single_label 1)" in shown
     assert re.search(r"0\.\d{4}  \w+ +malware  x9k2q7\.biz", shown)

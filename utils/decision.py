@@ -5,6 +5,7 @@ under the class shares of its training data. A decision is made on that score, u
 user assumes for the probabilities: only so does it keep the rate of false positives that it names.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -81,13 +82,21 @@ def choose_rule(
     return _rule(block_at, source, review_at)
 
 
+def threshold_text(threshold: float, decimals: int = 4) -> str:
+    """Write a threshold with some decimals, or as many more as tell it from 0 and from 1."""
+    distance = min(threshold, 1 - threshold)
+    if distance <= 0:
+        return f"{threshold:g}"
+    return f"{threshold:.{max(decimals, 1 - math.floor(math.log10(distance)))}f}"
+
+
 def _rule(block_at: float | None, source: str, review_at: float | None) -> DecisionRule:
-    review = "" if review_at is None else f"review from {review_at:.4g} ({REVIEW_MAX_FPR})"
+    review = "" if review_at is None else f"review from {threshold_text(review_at)} ({REVIEW_MAX_FPR})"
     if block_at is None:
         missing = f"the checkpoint has no threshold for {source} (validation held too few benign names)"
         meaning = "no row gets a decision" if review_at is None else f"nothing is blocked; {review}"
         return DecisionRule(None, review_at, f"{missing}: {meaning}; --threshold chooses one")
-    block = f"block from score {block_at:.4g} ({source})"
+    block = f"block from score {threshold_text(block_at)} ({source})"
     if review_at is None or review_at >= block_at:
         return DecisionRule(block_at, block_at, f"{block}, nothing for review")
     return DecisionRule(block_at, review_at, f"{block}, {review}")

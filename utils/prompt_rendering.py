@@ -1,5 +1,6 @@
 """Predictions as the prompt shows them: words and numbers, so that nothing hangs on colours or drawings."""
 
+from utils.decision import threshold_text
 from utils.prediction import Prediction, PredictionExplanation
 from utils.terminal_style import Style
 from utils.terminal_text import printable_line
@@ -38,7 +39,7 @@ def _decision(p: Prediction, style: Style) -> str:
     decision = style.paint(p.decision, _DECISION_COLOURS[p.decision])
     if p.decided_by not in (None, "model"):
         return f"{decision}, by {printable_line(p.decided_by)}; score {p.score:.4f}"
-    block = "nothing is blocked" if p.threshold is None else f"blocked from {p.threshold:.4f}"
+    block = "nothing is blocked" if p.threshold is None else f"blocked from {threshold_text(p.threshold)}"
     return f"{decision}, score {p.score:.4f}; {block}"
 
 
