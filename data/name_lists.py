@@ -1,6 +1,7 @@
 """Allow and block lists: files of names for which the user decides, whatever the model says.
 
-A line holds one entry, in any form that `normalize_domain` takes; `#` begins a comment.
+A line holds one entry, in any form that `normalize_domain` takes, but without a path: an entry covers a whole
+host, and whoever blocks a page of a hosting platform does not mean the platform. `#` begins a comment.
 
     example.com          this name
     *.example.com        this name and every name below it; .example.com is the same
@@ -17,6 +18,7 @@ from pathlib import Path
 from data.byte_source import ByteSource
 from data.domain_name import normalize_domain
 from data.rejection import Rejected
+from data.url_host import has_path
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _LINE_BITS = 40  # of an entry's number: the line; the bits above are the file
@@ -79,6 +81,9 @@ class NameLists:
                 entry = self._parse(text)
                 if isinstance(entry, Rejected):
                     problem = f"expected a name, *.suffix or a comment: {entry.message}"
+                    raise source.error(problem, f"line {number}")
+                if entry[1] != text and has_path(text):  # else there is nothing but the name
+                    problem = f"expected a name, found a path behind {entry[1]}: an entry covers a whole host"
                     raise source.error(problem, f"line {number}")
                 self._add(source, file, number, *entry)
 

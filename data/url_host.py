@@ -42,13 +42,9 @@ def extract_host(text: str) -> str | Rejected:
         A name, `host:port/path`, a URL, any of them defanged or between quotes. The work is linear in its
         length; the caller limits that.
     """
-    if not text.isascii():
-        text = text.translate(_TO_ASCII)
-    text = _refang(text.lstrip(_BEFORE).rstrip(_AFTER))
-    start = _URL_START.match(text)
-    authority = _authority(text[start.end() :] if start else text)
+    authority, _, is_url = _split(text)
     if "@" in authority:
-        if not start:
+        if not is_url:
             return Rejected("email_address", f"{quote(authority)} is an e-mail address, not a domain name")
         authority = authority.rpartition("@")[2]
     if authority.startswith("[") or authority.count(":") > 1:
@@ -61,6 +57,20 @@ def extract_host(text: str) -> str | Rejected:
     return _percent_decoded(host) if "%" in host else host
 
 
+def has_path(text: str) -> bool:
+    """Tell whether `text` names a page and not only its host: anything but a slash stands behind the host."""
+    return _split(text)[1].strip("/\\") != ""
+
+
+def _split(text: str) -> tuple[str, str, bool]:
+    """Return the authority, what stands behind it, and whether `text` begins as a URL does."""
+    if not text.isascii():
+        text = text.translate(_TO_ASCII)
+    text = _refang(text.lstrip(_BEFORE).rstrip(_AFTER))
+    start = _URL_START.match(text)
+    return *_split_authority(text[start.end() :] if start else text), start is not None
+
+
 def _refang(text: str) -> str:
     """Undo `[.]`, `(dot)`, `[:]`, `[://]`, `[@]` and the half-open `[.` and `.]`."""
     if not _BRACKET.search(text):
@@ -69,18 +79,19 @@ def _refang(text: str) -> str:
     return text.replace("[.", ".").replace(".]", ".")
 
 
-def _authority(text: str) -> str:
-    """Cut path, query and fragment off.
+def _split_authority(text: str) -> tuple[str, str]:
+    """Return the authority, and path, query and fragment without the character that parts them from it.
 
     `\\.` is a dot of a regular expression only where every dot is so written. Else the backslash starts the
     path: a browser takes `https://evil.com\\.google.com` to evil.com.
     """
-    authority = re.split(r"[/?#]", text, maxsplit=1)[0]
-    if "\\" not in authority:
-        return authority
-    if _ESCAPED_DOT.search(authority) and not _BARE_DOT.search(authority):
-        authority = _ESCAPED_DOT.sub(".", authority)
-    return authority.partition("\\")[0]
+    authority, *behind = re.split(r"[/?#]", text, maxsplit=1)
+    if "\\" in authority:
+        if _ESCAPED_DOT.search(authority) and not _BARE_DOT.search(authority):
+            authority = _ESCAPED_DOT.sub(".", authority)
+        authority, _, path = authority.partition("\\")
+        behind.insert(0, path)
+    return authority, "".join(behind)
 
 
 def _reject_ipv6(authority: str) -> Rejected:

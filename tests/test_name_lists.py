@@ -30,7 +30,7 @@ def lists(tmp_path, monkeypatch):
 
 def test_every_form_of_a_line(lists):
     found = lists(
-        block=b"\xef\xbb\xbf# a comment\n\nexample.com\n  HXXPS://Evil[.]example[.]org/path  # why\n"
+        block=b"\xef\xbb\xbf# a comment\n\nexample.com\n  HXXPS://Evil[.]example[.]org/  # why\n"
         b"*.wide.net\r\n.dotted.net\nb\xc3\xbccher.de\n*.top\n*.co.uk#no comment without a space before it"[
             :-37
         ]
@@ -93,6 +93,28 @@ def test_a_line_that_is_no_entry_is_one_line(lists, line, said):
     line = line if isinstance(line, bytes) else line.encode()
     with pytest.raises(DataError, match=rf"^allow\.txt, line 3: .*{said}"):
         lists(allow=b"# fine\na.com\n" + line + b"\nb.com\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "https://pages.example.org/a",
+        "hxxps[://]pages[.]example[.]org/a?b",
+        "pages.example.org?q",
+        "pages.example.org/#top",
+        "*.pages.example.org/a",
+        "https://pages.example.org\\.google.com",
+    ],
+)
+def test_a_page_is_no_entry_since_its_whole_host_would_be_decided(lists, line):
+    with pytest.raises(DataError, match=r"^block\.txt, line 2: expected a name, found a path behind "
+                                        r"pages\.example\.org: an entry covers a whole host$"):  # fmt: skip
+        lists(block=f"a.com\n{line}\n")
+
+
+@pytest.mark.parametrize("line", ["http://a.com", "http://a.com:80//", "a.com/", r"a\.com", "//a.com\\"])
+def test_a_slash_behind_a_host_is_no_page(lists, line):
+    assert lists(block=f"{line}\n").find("a.com") == ("block", "block.txt:1")
 
 
 def test_a_list_of_comments_decides_nothing(lists):
