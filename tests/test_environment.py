@@ -85,6 +85,21 @@ def test_an_output_folder_that_exists_gets_one_more_run_and_loses_nothing(small_
     assert (mine / "notes.txt").read_text() == "keep"
 
 
+def test_a_run_does_not_go_on_with_data_that_have_changed(small_training, capsys):
+    """Its history would be of two trainings, and names of its training might be in its test."""
+    assert train.main(small_training) == EXIT_DONE, capsys.readouterr().err
+    run = Path(capsys.readouterr().out.strip())
+    (run / "report.json").unlink()
+    last = (run / "last.pt").read_bytes()
+    with Path("benign.txt").open("ab") as data:
+        data.write(b"\r\none-more.example\r\n")
+    assert train.main(["--resume", str(run), "--device", "cpu"]) == EXIT_USAGE
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.endswith("cannot go on: the data files have changed since the run started")
+    assert (run / "last.pt").read_bytes() == last
+    assert not (run / "report.json").exists()
+
+
 # ------------------------------------------------------------------ disks
 
 
