@@ -17,10 +17,13 @@ import pytest
 import yaml
 
 from data.progress_bars import ProgressBars
-from tests.prompt_fakes import ESCAPE
+from tests.prompt_fakes import ESCAPE, prediction
+from utils.explanation_html import ExplanationPage
 from utils.prediction import Prediction, refused
 from utils.prediction_formats import OUTPUT_FORMATS
 from utils.prediction_writer import PredictionWriter, make_encoder
+from utils.prompt_rendering import render
+from utils.terminal_style import Style
 from utils.terminal_text import printable, printable_json, printable_line, write_result
 
 PROJECT = Path(__file__).parent.parent
@@ -161,6 +164,22 @@ def test_rows_on_a_terminal_are_rows_of_the_format(monkeypatch):
     assert [row["domain"] for row in json.loads(written("json", monkeypatch))] == [r.domain for r in ROWS[:2]]
     cells = list(csv.reader(io.StringIO(written("csv", monkeypatch), newline="")))
     assert [row[0] for row in cells[1:]] == [printable_line(row.domain) for row in ROWS]
+
+
+def test_a_page_of_hostile_names_can_be_looked_at_in_a_terminal_too(tmp_path):
+    page = ExplanationPage(tmp_path / "page.html", [])
+    page.add([refused(HOSTILE, HOSTILE), prediction(decided_by=HOSTILE, reasons=[HOSTILE])])
+    page.write(HOSTILE)
+    assert is_harmless((tmp_path / "page.html").read_text(encoding="utf-8"))
+
+
+def test_the_prompt_shows_no_hostile_text(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    style = Style(io.StringIO())
+    for answer in (refused(HOSTILE, f"bad_syntax: {HOSTILE}\n"), prediction(decided_by=f"{HOSTILE}:3")):
+        shown = render(answer, style)
+        assert "\\x1b[31m" in shown
+        assert is_harmless(shown)
 
 
 def test_a_file_gets_the_exact_text(tmp_path):
