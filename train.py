@@ -135,6 +135,7 @@ def prepare(options: argparse.Namespace, launch: Launch | None, locks: ExitStack
         if folder is None:
             return Start(config)
     hold(folder, locks)  # before anything is looked at that another training may still change
+    folder.require_unfinished()
     from models.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(folder.last)
@@ -163,7 +164,7 @@ def begin(
 
     def prepare_folder() -> RunFolder:
         if start.folder is not None:
-            training.require_same_data(start.folder)
+            training.go_on_with(start.folder)
             return start.folder
         output = start.config.output
         folder = RunFolder.create(Path(output.directory), output.name, datetime.now())

@@ -73,6 +73,11 @@ class KilledTraining:
         )
         return found[-1] if found else None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a report, with which there is nothing to go on with."""
+        return self.run_folder is not None and (self.run_folder / "report.json").exists()
+
     def start(self) -> subprocess.Popen:
         """Start the training, or go on with it where there is something to go on with."""
         arguments = ["--config", str(ROOT / "config_test.yaml")]
@@ -96,7 +101,7 @@ class KilledTraining:
         RuntimeError
             It failed.
         """
-        if code := self.start().wait():
+        if not self.has_ended and (code := self.start().wait()):
             raise RuntimeError(f"ended with {code}: {(self.folder / 'stderr.txt').read_text()[-2000:]}")
 
     def kill(self, draw: random.Random, usual_s: float) -> str | None:
@@ -107,6 +112,8 @@ class KilledTraining:
         RuntimeError
             It failed by itself.
         """
+        if self.has_ended:  # killed after it had written its report
+            return None
         before, halves, saved = self.place(), set(self._half_files()), self._saved_ns()
         kind = draw.choice(["anywhere", "training", "training", "writing", "writing"])
         process = self.start()

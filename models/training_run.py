@@ -25,13 +25,14 @@ from models.base_classifier import probabilities_from_logits
 from models.batching import predict_logits
 from models.checkpoint import Checkpoint, save_checkpoint
 from models.classifier import DomainClassifier
-from models.device import resolve_device
+from models.device import resolve_device, uses_bfloat16
 from models.evidence_fit import EvidenceTables, evidence_folds, fit_evidence
 from models.model_trainer import ModelTrainer, TrainingStopped
 from models.scoring import score_names
 from models.training_log import TrainingLog
 from utils.calibration import fit_temperature
 from utils.config import Config
+from utils.decision import describe_thresholds
 from utils.errors import ConfigError, DataError
 from utils.evaluation import thresholds_at_fpr, validation_metrics
 from utils.processes import OneProcess
@@ -65,17 +66,19 @@ class TrainingRun:
         logger.info("device %s (%s)", self.device, reason)
         if self.processes.size > 1:
             logger.info("one of %d processes", self.processes.size)
-        self.data = self._load_parts(limit)
         self.classes = config.data.classes
         self.benign_index = self.classes.index(config.evaluation.benign_class)
+        # Before the data, which may take minutes: whatever of the configuration cannot be is told here.
+        uses_bfloat16(config.training.precision, self.device)
+        torch.manual_seed(config.training.seed)
+        self.model = build_model(len(self.classes), config)
+        logger.info("model with %s weights", f"{sum(p.numel() for p in self.model.parameters()):,}")
+        self.data = self._load_parts(limit)
         for name, part in self.data.parts.items():
             logger.info(
                 "%s: %s", name, ", ".join(f"{count:,} {label}" for label, count in part.counts().items())
             )
-        torch.manual_seed(config.training.seed)
-        self.model = build_model(len(self.classes), config)
         self.facts = self._facts()
-        logger.info("model with %s weights", f"{sum(p.numel() for p in self.model.parameters()):,}")
 
     def _load_parts(self, limit: int | None) -> PreparedData:
         """Give every process the data; with a cache, only one process of each machine reads the files.
@@ -117,13 +120,15 @@ class TrainingRun:
             },
         }
 
-    def require_same_data(self, folder: RunFolder) -> None:
-        """Raise where the files are no longer those that the run started with."""
-        before = folder.read_json("manifest.json")["data"]
+    def go_on_with(self, folder: RunFolder) -> None:
+        """Take over what a run's manifest says of how it began; raise where its data are others by now."""
+        manifest = folder.read_json("manifest.json")
+        before = manifest["data"]
         if before["files"] != self.data.fingerprints or before["counts"] != self.data.counts():
             raise ConfigError(
                 f"{folder.path}: cannot go on: the data files have changed since the run started"
             )
+        self.facts = manifest
 
     def codes(self, part: str) -> np.ndarray:
         """Return the character codes (N, T) of a part."""
@@ -238,7 +243,8 @@ class TrainingRun:
             checkpoint.temperature = float(fit_temperature(logits.numpy(), labels))
         probabilities = probabilities_from_logits(logits, checkpoint.temperature)
         checkpoint.thresholds = thresholds_at_fpr(labels, probabilities, self.classes, benign=benign)
-        logger.info("temperature %.3f, thresholds %s", checkpoint.temperature, checkpoint.thresholds)
+        logger.info("temperature %.3f", checkpoint.temperature)
+        logger.info("thresholds: %s", describe_thresholds(checkpoint.thresholds))
 
     def _checkpoint(self, history: dict[str, list[float]], state: dict[str, Any] | None = None) -> Checkpoint:
         """Return a checkpoint of the model as it is now; with `state` the training can go on from it."""
@@ -282,9 +288,9 @@ class TrainingRun:
             history=self.history,
             figures=self.config.output.figures,
         )
+        folder.mark_latest()  # with nothing between this and the report: what has one cannot be resumed
         with TrainingLog(folder.metrics, self._tensorboard(folder), self.config.training.epochs) as log:
             log.add_figures(figures)
-        folder.mark_latest()
         logger.info("report %s", folder.path / "report.md")
 
     def _tensorboard(self, folder: RunFolder) -> Path | None:

@@ -9,7 +9,7 @@ from data.record import Record
 from models.answering import Answerer
 from tests.fake_classifier import PRIOR, THRESHOLDS, FakeClassifier
 from utils.calibration import reweight_prior
-from utils.decision import DEFAULT_MAX_FPR, choose_rule, threshold_text
+from utils.decision import DEFAULT_MAX_FPR, choose_rule, describe_thresholds, threshold_text
 from utils.errors import EXIT_USAGE, ConfigError
 
 SCORES = np.array([0.0, 0.5, 0.8999, 0.9, 0.95, 0.9799, 0.98, 1.0])
@@ -62,6 +62,11 @@ def test_a_checkpoint_that_lacks_thresholds_says_what_follows(thresholds, decisi
 def test_a_threshold_is_written_neither_as_0_nor_as_1_unless_it_is(threshold, text):
     assert threshold_text(threshold) == text
     assert f"block from score {text} (" in choose_rule({"0.001": threshold}).description
+
+
+def test_all_thresholds_in_one_line_for_people():
+    line = "0.9000 for 1 % false positives, none for 0.1 % false positives"
+    assert describe_thresholds({"0.01": 0.9, "0.001": None}) == line
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,12 @@ def threshold_text(threshold: float, decimals: int = 4) -> str:
     return f"{threshold:.{max(decimals, 1 - math.floor(math.log10(distance)))}f}"
 
 
+def describe_thresholds(thresholds: Mapping[str, float | None]) -> str:
+    """Write all thresholds of a checkpoint in one line."""
+    scores = {rate: "none" if score is None else threshold_text(score) for rate, score in thresholds.items()}
+    return ", ".join(f"{score} for {100 * float(rate):g} % false positives" for rate, score in scores.items())
+
+
 def _rule(block_at: float | None, source: str, review_at: float | None) -> DecisionRule:
     review = "" if review_at is None else f"review from {threshold_text(review_at)} ({REVIEW_MAX_FPR})"
     if block_at is None:

@@ -72,6 +72,11 @@ class RunFolder:
             ),
         )
 
+    def require_unfinished(self) -> None:
+        """Raise where the run has its report: another training would write over it."""
+        if (self.path / REPORT).exists():
+            raise UserError(f"{self.path}: has finished: nothing to go on with")
+
     def write_config(self, config: Config) -> None:
         """Write the resolved configuration; `train.py --config` reads it again."""
         text = yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True)
