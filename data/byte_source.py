@@ -115,7 +115,7 @@ class ByteSource:
                 held, too_long = len(rest), False
                 buffer = buffer if len(buffer) == room else bytearray(max(room, held))
                 buffer[:held] = rest
-            elif held == len(buffer) and (too_long or held >= MAX_RECORD_BYTES):
+            if held == len(buffer) and (too_long or held >= MAX_RECORD_BYTES):
                 held, too_long = 0, True
             elif held == len(buffer):
                 buffer += bytes(min(held, MAX_RECORD_BYTES - held))

@@ -16,6 +16,8 @@ INTEGERS = range(-(2**63), 2**64)
 _MIN_DIGITS = len(str(INTEGERS[-1])) - 1
 _STEP = 3  # words; see above
 _MAX_BEFORE = 4 * (_STEP + 1)  # digits of a run before the first place that is looked at, and some more
+_NEAR = np.array([[-1], [0], [1], [2]])  # words: one before the two, the two, one after
+# Four digits in a word: 0x30 to 0x39, which begin with 3 also when 6 is added to each.
 _HIGH_NIBBLES, _THREES, _SIXES = np.array([0xF0F0F0F0, 0x30303030, 0x06060606], np.uint32)
 
 _DIGITS = re.compile(rb"[0-9]+")
@@ -72,9 +74,9 @@ class IntegerCheck:
         sample &= _HIGH_NIBBLES
         places = np.equal(sample, _THREES, out=is_digits).nonzero()[0] * _STEP
         # Of 19 digits, at least 11 stand outside these two words: 4 before them, or 4 after.
-        before, after = np.maximum(places - 1, 0), np.minimum(places + 2, len(words) - 1)
-        here = _are_digits(words[places]) & _are_digits(words[places + 1])
-        return (low + 4 * places[here & (_are_digits(words[before]) | _are_digits(words[after]))]).tolist()
+        near = words.take(places + _NEAR, mode="clip")
+        before, first, second, after = (near & (near + _SIXES) & _HIGH_NIBBLES) == _THREES
+        return (low + 4 * places[first & second & (before | after)]).tolist()
 
 
 def check_number(value: object) -> None:
@@ -113,11 +115,6 @@ def _long_integers(
         # No more digits than tell that it is too long: Python's own limit for text → int is near.
         if is_number and int(data[first : min(last, first + 22)]) not in INTEGERS:
             yield first, last
-
-
-def _are_digits(words: np.ndarray) -> np.ndarray:
-    """Tell of each word whether all four bytes are digits: 0x30 to 0x39, which plus 6 begin with 3, too."""
-    return (words & (words + _SIXES) & _HIGH_NIBBLES) == _THREES
 
 
 def _has_odd_quotes(text: bytes | bytearray) -> bool:

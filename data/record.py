@@ -112,19 +112,18 @@ def day_of(value: object) -> int | None:
         MongoDB Extended JSON v2, `{"$date": "2024-02-29T23:59:59.5Z"}` or `{"$date": {"$numberLong": "-1"}}`
         (milliseconds), or a plain ISO 8601 date or time. A time without an offset is UTC.
     """
-    if type(value) is dict:
-        value = value.get("$date")
-        if type(value) is dict:
-            value = _whole_number(value.get("$numberLong"))
-        if type(value) is int:
-            day = value // _MS_A_DAY
-            return day if abs(day) <= _MAX_DAY else None
-    if type(value) is not str:
+    instant = value.get("$date") if type(value) is dict else value
+    if type(instant) is str:
+        # All of a file's times lie on a few thousand days, and nearly all are in UTC: the date alone decides.
+        day = _day_of_date(instant[:11]) if instant[-1:] == "Z" else None
+        return _day_of_time(instant) if day is None else day
+    if type(value) is not dict:
         return None
-    # All of a file's times lie on a few thousand days, and nearly all are in UTC: the date alone decides.
-    if value[-1:] == "Z" and (day := _day_of_date(value[:11])) is not None:
-        return day
-    return _day_of_time(value)
+    milliseconds = _whole_number(instant.get("$numberLong")) if type(instant) is dict else instant
+    if type(milliseconds) is not int:
+        return None
+    day = milliseconds // _MS_A_DAY
+    return day if abs(day) <= _MAX_DAY else None
 
 
 @lru_cache(maxsize=8192)

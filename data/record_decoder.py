@@ -126,19 +126,19 @@ class _CountingDecoder:
             self._levels = {field: levels for field, levels in self._levels.items() if field != root}
             self._levels["outer"] = len(keys)
         self._record = self._record_type(column)
+        count, self._start_counting, self._counted = _counter()
         value = self._record | str | int | float | bool | None | list
-        self._decode_one = msgspec.json.Decoder(value, dec_hook=self._count).decode
-        self._decode_array = msgspec.json.Decoder(list[value], dec_hook=self._count).decode
-        self._counted = 0
+        self._decode_one = msgspec.json.Decoder(value, dec_hook=count).decode
+        self._decode_array = msgspec.json.Decoder(list[value], dec_hook=count).decode
 
     def each(self, values: list[bytes | bytearray]) -> list[object]:
         """Return what each of `values` is."""
-        self._counted = 0
+        self._start_counting()
         return [self._decode_one(value) for value in values]
 
     def array(self, array: memoryview) -> list[object]:
         """Return the elements of an array."""
-        self._counted = 0
+        self._start_counting()
         return self._decode_array(array)
 
     def _record_type(self, column: str | None) -> type[msgspec.Struct]:
@@ -153,15 +153,27 @@ class _CountingDecoder:
         ]
         return msgspec.defstruct("RawRecord", typed, namespace=missing, gc=False)
 
-    def _count(self, _: type, value: object) -> object:
-        self._counted += 1
-        return value
-
     def _records_and_keys(self, elements: list[object]) -> tuple[list[msgspec.Struct], int]:
         """Return the objects among `elements`, and how many fields of them are there."""
         records = [element for element in elements if type(element) is self._record]
         fields = list(chain.from_iterable(map(msgspec.structs.astuple, records)))
         return records, len(fields) - fields.count(UNSET)
+
+
+def _counter() -> tuple[Callable[[type, object], object], Callable[[], None], Callable[[], int]]:
+    """Return a hook for a decoder, what makes it count from zero, and what tells how often it was called."""
+    number = 0
+
+    def count(_: type, value: object) -> object:
+        nonlocal number
+        number += 1
+        return value
+
+    def start() -> None:
+        nonlocal number
+        number = 0
+
+    return count, start, lambda: number
 
 
 class _ObjectDecoder(_CountingDecoder):
@@ -173,12 +185,13 @@ class _ObjectDecoder(_CountingDecoder):
     def is_right(self, elements: list[object]) -> bool:
         """Tell whether no wanted key of `elements`, which were decoded last, stands twice."""
         records, keys = self._records_and_keys(elements)
-        if self._counted == keys:  # nearly always one key in a date
+        if self._counted() == keys:  # nearly always one key in a date
             return True
         for field, levels in self._levels.items():
             values = [value for record in records if (value := getattr(record, field)) is not UNSET]
-            keys += sum(_keys_within(value, levels) for value in values) - len(values)
-        return self._counted == keys
+            odd = [value for value in values if len(value) > 1 or type(next(iter(value.values()))) is not str]
+            keys += sum(_keys_within(value, levels) for value in odd) - len(odd)
+        return self._counted() == keys
 
     def _field_type(self, attribute: str) -> Any:
         if attribute not in self._levels:
@@ -193,7 +206,7 @@ class _ValueDecoder(_CountingDecoder):
     def is_right(self, elements: list[object]) -> bool:
         """Tell whether no wanted key of `elements`, which were decoded last, stands twice."""
         records, keys = self._records_and_keys(elements)
-        return self._counted == keys and not any(
+        return self._counted() == keys and not any(
             isinstance(getattr(record, field), dict | list) for field in self._levels for record in records
         )
 

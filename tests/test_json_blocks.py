@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from data import json_blocks
+from data import byte_source, json_blocks
+from data.byte_source import ByteSource
 from data.data_loader import read_records
 from data.json_checks import _ROW_BYTES, check_utf8
 from tests.test_reader_equivalence import by_ijson_alone, outcome, strictly_valid
@@ -66,6 +67,29 @@ def test_the_buffer_is_small_again_after_a_long_record(tmp_path, monkeypatch):
     assert sizes[0] == sizes[-1] == 1001
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_blocks_of_lines_are_the_lines(seed, tmp_path, monkeypatch):
+    """Whatever is read at once, and however many blocks a line covers, or more than a line may have."""
+    rng = random.Random(seed)
+    monkeypatch.setattr(byte_source, "BLOCK_BYTES", rng.choice((1, 3, 16)))
+    monkeypatch.setattr(byte_source, "MAX_RECORD_BYTES", 64)
+    path = tmp_path / "x"
+    for _ in range(40):
+        sizes = [
+            rng.choice((0, 1, 2, 15, 16, 17, 62, 63, 64, 65, 130, 300)) for _ in range(rng.randrange(1, 12))
+        ]
+        content = b"\n".join(bytes(rng.choices(b"abc", k=size)) for size in sizes) + rng.choice((b"", b"\n"))
+        path.write_bytes(content)
+        with ByteSource(path) as source:
+            expected = list(source.lines())
+        found = []
+        with ByteSource(path) as source:
+            for buffer, start, end in source.line_blocks():
+                block = bytes(buffer[start:end]).removesuffix(b"\n")
+                found += block.split(b"\n") if end else [None]
+        assert found == expected
+
+
 CHARACTERS = "a", "\x7f", "\x80", "é", "\u07ff", "\u0800", "東", "\ud7ff", "\uffff", "🔎", "\U0010ffff"
 INTRUDERS = b"", b"\x80", b"\xc3", b"a", b"\xff", b"\xed\xa0\x80", b"\xc0\xaf"
 
@@ -86,11 +110,12 @@ def test_check_utf8_agrees_with_decode(seed):
 
 
 @pytest.mark.parametrize("ascii_rows", [0, 1, 2])
-@pytest.mark.parametrize("ascii_bytes", [0, 1])
-def test_the_halves_of_a_character_do_not_meet(ascii_rows, ascii_bytes):
-    """Across ASCII bytes or rows of them, which are not looked at, two halves are no character."""
+@pytest.mark.parametrize("ascii_bytes", [0, 1, 6, 7, 8, 9, 15, 16, 17])
+@pytest.mark.parametrize("before", [1, 5, 8])
+def test_the_halves_of_a_character_do_not_meet(ascii_rows, ascii_bytes, before):
+    """Across ASCII bytes, words or rows of them, which are not looked at, two halves are no character."""
     between = b"a" * (ascii_rows * _ROW_BYTES + ascii_bytes)
-    text = b"a" * (_ROW_BYTES - 1) + b"\xc3" + between + b"\xa9" + b"a" * _ROW_BYTES
+    text = b"a" * (_ROW_BYTES - before) + b"\xc3" + between + b"\xa9" + b"a" * _ROW_BYTES
     assert accepts(check_utf8, bytearray(text), 0, len(text)) == (not between)
 
 
