@@ -25,6 +25,7 @@ from utils.worker_processes import can_fork, map_in_processes
 ROWS_AT_ONCE = 16_384  # enough to sort by length; a few megabytes
 EXPLAINED_ROWS_AT_ONCE = 512  # each costs some 50 times as much
 LIVE_ROWS_AT_ONCE = 256  # with --line-buffered: one forward pass
+MAX_PROCESSES = 8  # reading and writing, which one process does, take a tenth of the work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +174,9 @@ def _answer_in_processes(
     # The first batch tells the encoder what all later ones need (the columns of CSV), and it may be the last.
     for batch in islice(batches, 1):
         writer.write(answerer.answer(batch))
-    classifier = answerer.classifier
-    tasks = map(_answered_columns, batches)
-    with closing(map_in_processes(answer, tasks, classifier.processes, classifier.work_alone)) as results:
+    classifier, tasks = answerer.classifier, map(_answered_columns, batches)
+    count = min(classifier.processes, MAX_PROCESSES)
+    with closing(map_in_processes(answer, tasks, count, classifier.work_alone)) as results:
         for rows in results:
             writer.write_encoded(rows)
 
