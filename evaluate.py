@@ -165,7 +165,7 @@ def load_names(
         A file cannot be read, or no name is left.
     """
     from data.labelled_domains import join_datasets
-    from data.preprocessor import add_counts, clean, drop_trained_on, load_parts, read_rows
+    from data.preprocessor import add_counts, clean, drop_trained_on, in_words, load_parts, read_rows
 
     config = replace(checkpoint.config.data, max_per_class=None)
     names, dropped, parts = [], [], None
@@ -186,7 +186,7 @@ def load_names(
     drops = add_counts(*dropped, repeated)
     if not len(dataset):
         where = ", ".join(path for _, path in options.data) or checkpoint.config.data.root
-        raise DataError(where, f"no name is left to judge on; dropped: {drops}")
+        raise DataError(where, f"no name is left to judge on; dropped: {in_words(drops)}")
     train = None if parts is None else (parts["train"].domains, parts["train"].labels)
     return dataset, drops, train
 

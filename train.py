@@ -190,6 +190,8 @@ def dry_run(config: Config, device_name: str, processes: OneProcess) -> None:
         write_result(f"  {name:<11}" + "".join(f"{count:>9,} {label}" for label, count in counts.items()))
     for reason, count in run.data.drops.items():
         write_result(f"  dropped    {count:>9,} {reason}")
+    if config.data.split == "time":
+        write_result(f"  no date    {run.data.num_undated():>9,} names: they are split by registered domain")
     write_result(f"one step: loss {history['loss'][0]:.4f}, validation loss {history['val_loss'][0]:.4f}")
     write_result("dry run: nothing was written")
 

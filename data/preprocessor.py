@@ -16,7 +16,7 @@ from data.data_loader import SourceFile, resolve_sources
 from data.domain_name import Rejected, normalize_domain
 from data.file_gathering import gather_files
 from data.fingerprint import fingerprint
-from data.labelled_domains import LabelledDomains, join_datasets, label_file
+from data.labelled_domains import UNKNOWN_DAY, LabelledDomains, join_datasets, label_file
 from data.rejection import CONFLICT, DUPLICATE, IN_TRAINING, OVER_CAP, TRAINING_ONLY
 from data.split import split_dataset, unit_interval
 from utils.config import DataConfig
@@ -29,7 +29,7 @@ __all__ = [
     "class_weights",
     "clean",
     "drop_trained_on",
-    "load_dataset",
+    "in_words",
     "load_parts",
     "normalize_domain",
     "read_rows",
@@ -57,6 +57,10 @@ class PreparedData:
     def counts(self) -> dict[str, dict[str, int]]:
         """Return part → class → number of names."""
         return {name: part.counts() for name, part in self.parts.items()}
+
+    def num_undated(self) -> int:
+        """Return how many names have no date, so that `data.split: time` cannot go by it."""
+        return sum(int((part.days == UNKNOWN_DAY).sum()) for part in self.parts.values())
 
     def class_shares(self) -> dict[str, float]:
         """Return class → its share of the training names, those that are `training_only` left out.
@@ -87,7 +91,9 @@ def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
     for name, count in dataset.counts().items():
         if not count:
             where = ", ".join(str(file.path) for file in files if file.label == name)
-            raise DataError(where, f"no usable name of the class '{name}' is left; dropped: {drops}")
+            raise DataError(
+                where, f"no usable name of the class '{name}' is left; dropped: {in_words(drops)}"
+            )
     split = split_dataset(dataset, config)
     drops = add_counts(drops, {TRAINING_ONLY: len(dataset) - sum(map(len, split.parts().values()))})
     parts = {name: dataset.take(rows) for name, rows in split.parts().items()}
@@ -97,21 +103,9 @@ def load_parts(config: DataConfig, *, limit: int | None = None) -> PreparedData:
             raise DataError(
                 Path(config.root),
                 f"the {name} part has no {', '.join(absent)} names (of {len(dataset):,} in all): "
-                "give more names, or change data.seed or the fractions",
+                f"{_how_to_fill(dataset.only(absent[:1]), absent[0], config)}",
             )
     return PreparedData(parts, drops, [fingerprint(file.path) for file in files])
-
-
-def load_dataset(config: DataConfig) -> tuple[LabelledDomains, dict[str, int]]:
-    """Read and clean all sources without splitting them; a class may be without names.
-
-    Returns
-    -------
-    The names, and reason → number of rows that were not used.
-    """
-    rows, unusable, _ = read_rows(config)
-    dataset, dropped = clean(rows, config)
-    return dataset, add_counts(unusable, dropped)
 
 
 def read_rows(
@@ -177,6 +171,11 @@ def add_counts(*counts: Mapping[str, int]) -> dict[str, int]:
     return {reason: count for reason, count in sorted(total.items()) if count}
 
 
+def in_words(counts: Mapping[str, int]) -> str:
+    """Write counts by reason, as `add_counts` returns them, for a message: "3 duplicate, 1 ip_address"."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "none"
+
+
 def class_weights(labels: np.ndarray, classes: Sequence[str], mode: str | Mapping[str, float]) -> np.ndarray:
     """Return the weight of each class in the training loss, (K,) float32.
 
@@ -207,6 +206,18 @@ def _distinct_rows(hashes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, 
     conflicts = int(sizes[~agrees].sum())
     duplicates = int((sizes[agrees] - 1).sum())
     return np.sort(order[starts[agrees]]), duplicates, conflicts
+
+
+def _how_to_fill(names: LabelledDomains, label: str, config: DataConfig) -> str:
+    """Say what to do about a part without names of a class, of which `names` are all there are."""
+    days = names.days[names.days != UNKNOWN_DAY]
+    if config.split != "time" or not len(days):
+        return "give more names, or change data.seed or the fractions"
+    count = len(np.unique(days))
+    return (
+        f"data.split: time goes by dates, and of {len(names):,} {label} names {len(days):,} have one, "
+        f"on {count:,} {'day' if count == 1 else 'days'}: give names of more days, or take another data.split"
+    )
 
 
 def _cap_classes(dataset: LabelledDomains, rows: np.ndarray, config: DataConfig) -> np.ndarray:

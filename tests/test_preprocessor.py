@@ -12,7 +12,7 @@ import pytest
 from data import rejection
 from data.file_gathering import MISSING_NAME
 from data.labelled_domains import UNKNOWN_DAY, join_datasets
-from data.preprocessor import class_weights, clean, drop_trained_on, load_dataset, load_parts
+from data.preprocessor import add_counts, class_weights, clean, drop_trained_on, load_parts, read_rows
 from data.split import split_dataset
 from tests.labelled import CLASSES, labelled_domains
 from utils.config import DataConfig, SourceConfig
@@ -31,7 +31,10 @@ def load(tmp_path):
             path = tmp_path / f"{number}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             sources.append(SourceConfig(path=path.name, label=label))
-        return load_dataset(replace(CONFIG, root=str(tmp_path), sources=tuple(sources), **settings))
+        config = replace(CONFIG, root=str(tmp_path), sources=tuple(sources), **settings)
+        read, unusable, _ = read_rows(config)
+        dataset, dropped = clean(read, config)
+        return dataset, add_counts(unusable, dropped)
 
     return write_and_load
 
@@ -278,10 +281,23 @@ def test_a_part_without_a_class_is_an_error(data_folder):
         load_parts(data_folder)
 
 
+def test_a_time_split_of_names_of_too_few_days_says_that_the_dates_are_the_cause(data_folder):
+    rows = [{"domain_name": f"x{i}z.xyz", "sourced_on": "2024-05-05"} for i in range(60)]
+    rows += [{"domain_name": "undated.xyz"}]
+    Path(data_folder.root, "malware.jsonl.gz").write_bytes(
+        gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    )
+    expected = (
+        "of 61 malware names 60 have one, on 1 day: give names of more days, or take another data.split"
+    )
+    with pytest.raises(DataError, match=f"{expected}$"):
+        load_parts(replace(data_folder, split="time"))
+
+
 def test_a_class_that_has_nothing_left_is_an_error_with_the_reasons(data_folder):
     Path(data_folder.root, "phishing.txt").write_text("site1.com\nlocalhost\n", encoding="utf-8")
     expected = (
-        r"phishing\.txt: no usable name of the class 'phishing' is left; dropped: .*'in_two_classes': 3"
+        r"phishing\.txt: no usable name of the class 'phishing' is left; dropped: .*, 3 in_two_classes, "
     )
     with pytest.raises(DataError, match=expected):
         load_parts(data_folder)

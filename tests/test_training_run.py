@@ -69,3 +69,13 @@ def test_a_resumed_run_says_how_it_began_and_a_finished_one_is_left_alone(toy_fo
     assert train.main(["--resume", "runs/latest"]) == EXIT_FAILED
     assert capsys.readouterr().err.endswith(f"{run}: has finished: nothing to go on with\n")
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_the_dry_run_says_how_many_names_the_time_split_knows_no_date_of(toy_folder, capsys):
+    toy_folder(data={"split": "time"})
+    names, labels = toy_domains(600)  # phishing's are of eight registered domains: too few for three parts
+    rows = [f"{name.replace('.', str(i) + '.')}" for i, name in enumerate(names) if labels[i] == 1]
+    with open("phishing.txt", "w") as file:
+        file.write("\n".join(row.replace(".top", f"{i}.top") for i, row in enumerate(rows)))
+    assert train.main(["--config", "config.yaml", "--dry-run"]) == 0
+    assert "  no date          400 names: they are split by registered domain\n" in capsys.readouterr().out
