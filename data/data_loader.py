@@ -42,9 +42,9 @@ def read_records(
         also ".tsv"; "zeek": Zeek's own log format; "auto": see `detect_format`.
     column
         What holds the name. A JSON key, by default `domain_name` or `domain`, or the way to one
-        ("dns.rrname"); a column of CSV, by default the one that is called domain_name, domain, name, host,
-        query or url; a field of a Zeek log, by default query, host or server_name. A number counts columns
-        from 1 in text lines, and in CSV without a header.
+        ("dns.rrname"); a column of CSV, by default the one of
+        `data.file_format.NAME_COLUMNS` that is there; a field of a Zeek log, by default query, host or
+        server_name. A number counts columns from 1 in text lines, Zeek logs, and CSV without a header.
     keep_fields
         Whether each record keeps its whole row in `fields`.
     strict
@@ -102,7 +102,8 @@ def _reader(
             return read_columns(source, number, keep_fields)
         case "text" if column is not None:
             raise source.error(
-                f"has lines of text, whose columns have numbers: 1, 2, … Got --column {column}"
+                f"has lines of text without a header, so that columns have numbers: 1, 2, … Got --column "
+                f"{column} (of a log, `tail -f` leaves the header out, and `tail -n +1 -f` does not)"
             )
         case "text":
             return read_text(source, keep_fields)

@@ -9,7 +9,7 @@ from data.record import NAME_KEYS
 from utils.errors import DataError
 
 # Headers under which a CSV file may hold its names, when no column is asked for.
-NAME_COLUMNS = (*NAME_KEYS, "name", "host", "query", "url")
+NAME_COLUMNS = (*NAME_KEYS, "name", "host", "hostname", "fqdn", "query", "url")
 
 _SUFFIXES = {"jsonl": "jsonl", "ndjson": "jsonl", "txt": "text", "list": "text"}
 _ARRAY_START = re.compile(rb"\s*\[\s*(?:[{\"\]]|$)")
@@ -89,9 +89,10 @@ def name_column(
     Parameters
     ----------
     header
-        The cells of the first line.
+        The cells of the first line. "Domain Name" is domain_name, too.
     column
-        The column asked for, or None for the one of `usual` that is there.
+        The column asked for: its heading or, where none is so called, its number from 1; None for the one of
+        `usual` that is there.
     source_name, position
         What to call the file in the error, and the header's place.
 
@@ -100,24 +101,38 @@ def name_column(
     DataError
         The column is not there or there twice, or none or several of `usual` are.
     """
-    wanted = usual if column is None else (column,)
-    found = [
-        index for index, cell in enumerate(header) if (cell.lower() if column is None else cell) in wanted
-    ]
+    found = [index for index, cell in enumerate(header) if cell == column]
+    if not found:
+        wanted = usual if column is None else (_heading(column),)
+        found = [index for index, cell in enumerate(header) if _heading(cell) in wanted]
+    number = column_number(column)
+    if not found and number is not None and number <= len(header):
+        found = [number - 1]
     if len(found) == 1:
         return found[0]
     columns = ", ".join(map(repr, header))
     if column is not None:
-        expected = f"expected {'one' if found else 'a'} column {column!r}"
+        problem = f"expected {'one' if found else 'a'} column {column!r}, found the columns {columns}"
     else:
-        expected = f"expected a header line with exactly one of the columns {', '.join(usual)}"
-    raise DataError(source_name, f"{expected}, found the columns {columns}", position)
+        problem = (
+            f"expected a header line with exactly one of the columns {', '.join(usual)}, found the columns "
+            f"{columns}; predict.py takes --column NAME, or a number where there is no header"
+        )
+    raise DataError(source_name, problem, position)
+
+
+def is_name_heading(cell: str) -> bool:
+    """Tell whether a cell is what a column of names is usually called, and so no name itself."""
+    return _heading(cell) in NAME_COLUMNS
+
+
+def _heading(cell: str) -> str:
+    return cell.strip().lower().replace(" ", "_")
 
 
 def _has_name_column(line: str) -> bool:
-    delimiter = delimiter_of(line)
-    cells = [cell.strip().strip('"').lower() for cell in line.split(delimiter)]
-    return len(cells) > 1 and any(cell in NAME_COLUMNS for cell in cells)
+    cells = [cell.strip().strip('"') for cell in line.split(delimiter_of(line))]
+    return len(cells) > 1 and any(map(is_name_heading, cells))
 
 
 def _is_json_text(line: bytes) -> bool:

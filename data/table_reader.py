@@ -13,12 +13,16 @@ import msgspec
 
 from data.byte_source import ByteSource
 from data.decoded_lines import decoded_lines
-from data.file_format import column_number, delimiter_of, name_column, suffix_of
+from data.file_format import column_number, delimiter_of, is_name_heading, name_column, suffix_of
 from data.record import DETAIL_KEYS, Record, day_of, malformed
 
 # Which fields of Zeek's logs hold names: dns.log, http.log, ssl.log (docs.zeek.org, "Zeek Log Formats").
 ZEEK_NAME_FIELDS = ("query", "host", "server_name")
 
+_NO_FIELDS = (
+    "expected a line that begins with #fields before the first row: take a part of a log with all of its # "
+    "lines, or with none (grep -v '^#')"
+)
 _ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
@@ -33,7 +37,7 @@ def read_csv(
         The file. Quoting is that of RFC 4180; for the delimiter see `delimiter_of`.
     column
         The header of the column with the names; None for the usual one. A number that is no header counts
-        columns from 1, and then the first line is a row like the others.
+        columns from 1, and then the first line is a row like the others unless it holds a usual header there.
     keep_fields
         Whether records keep their row.
     strict
@@ -56,11 +60,11 @@ def read_csv(
         if not any(cells):
             continue
         if table is None:
-            number = None if column in cells else column_number(column)
-            if number is None:
-                table = _Table(cells, name_column(cells, column, source.name), keep_fields)
+            index = name_column(cells, column, source.name, position=position)
+            if column in cells or column_number(column) is None or is_name_heading(cells[index]):
+                table = _Table(cells, index, keep_fields)
                 continue
-            table = _Table([str(n) for n in range(1, len(cells) + 1)], number - 1, keep_fields)
+            table = _Table([str(n) for n in range(1, len(cells) + 1)], index, keep_fields)
         yield table.record(cells, position)
 
 
@@ -73,7 +77,7 @@ def read_zeek(source: ByteSource, column: str | None, keep_fields: bool = False)
     Parameters
     ----------
     column
-        The field with the names; None for the one of `ZEEK_NAME_FIELDS` that is there.
+        The field with the names, or its number from 1; None for the one of `ZEEK_NAME_FIELDS` that is there.
 
     Raises
     ------
@@ -98,7 +102,7 @@ def read_zeek(source: ByteSource, column: str | None, keep_fields: bool = False)
                 empty = "".join(values)
         elif line.strip():
             if table is None:
-                raise source.error("expected a line that begins with #fields before the first row", position)
+                raise source.error(_NO_FIELDS, position)
             cells = line.rstrip("\r").split(separator)
             name = cells[table.index] if table.index < len(cells) else ""
             if name in (unset, empty):

@@ -39,7 +39,7 @@ def read_columns(source: ByteSource, number: int, keep_fields: bool = False) -> 
             continue
         fields = {"line": line.strip()} if keep_fields else msgspec.UNSET
         if len(cells) < number:
-            error = f"expected a name in column {number}, found {len(cells)} columns"
+            error = f"expected a name in column {number}, found {len(cells)} of {number} columns"
             yield Record(None, None, None, None, position, error, False, fields)
         else:
             yield Record(cells[number - 1].strip(), None, None, None, position, None, False, fields)

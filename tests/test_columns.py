@@ -35,7 +35,7 @@ class TestNumberedColumns:
     def test_white_space_of_any_width_parts_columns(self, read):
         records = read(self.LOG, "dns.log", column="6")
         assert domains(records) == ["a.example", "b.example", None, None]
-        assert records[2].error == "expected a name in column 6, found 1 columns"
+        assert records[2].error == "expected a name in column 6, found 1 of 6 columns"
         assert [record.malformed for record in records] == [False, False, False, True]
         assert [record.position for record in records] == ["line 1", "line 3", "line 4", "line 5"]
 
@@ -49,12 +49,26 @@ class TestNumberedColumns:
         assert records[2].error == "the row ends before the column '2': 1 of 2 cells"
         assert domains(read(content, "names.log", format="csv", column="2"))[:2] == ["a.example", "b.example"]
 
+    @pytest.mark.parametrize("heading", ["host", "Host", "FQDN", "Domain Name", "url"])
+    def test_a_first_line_with_a_usual_heading_there_is_a_header(self, heading, read):
+        content = f"time,query,{heading}\n1,query,a.example\n".encode()
+        (record,) = read(content, "names.csv", column="3", keep_fields=True)
+        assert record.domain == "a.example"
+        assert record.fields == {"time": "1", "query": "query", heading: "a.example"}
+
+    def test_a_usual_heading_in_another_column_makes_no_header(self, read):
+        assert domains(read(b"1,query,a.example\n", "names.csv", column="3")) == ["a.example"]
+
+    def test_a_number_beyond_the_first_line_is_an_error_and_not_one_a_row(self, read):
+        with pytest.raises(DataError, match="line 2: expected a column '3', found the columns '1'"):
+            read(b"\n1,a.example\n2,b.example\n", "names.csv", column="3", strict=False)
+
     def test_a_header_that_is_a_number_is_a_header(self, read):
         assert domains(read(b"1,2\nx,a.example\n", "names.csv", column="2")) == ["a.example"]
 
     @pytest.mark.parametrize("column", ["host", "0", "-1", "1.5"])
     def test_columns_of_text_have_numbers(self, column, read):
-        with pytest.raises(DataError, match="columns have numbers"):
+        with pytest.raises(DataError, match=r"columns have numbers.* `tail -n \+1 -f`"):
             read(b"a.example\n", column=column)
 
 
@@ -77,8 +91,12 @@ class TestZeek:
         ):
             read(log, column="host")
 
+    def test_a_field_by_number_or_in_another_case(self, read):
+        assert domains(read(ZEEK.encode()[: ZEEK.index("#close")], column="1"))[:2] == ["1.5", "1.6"]
+        assert domains(read(ZEEK.encode(), column="Query"))[0] == "a.example"
+
     def test_a_row_before_the_fields(self, read):
-        with pytest.raises(DataError, match="line 2: expected a line that begins with #fields"):
+        with pytest.raises(DataError, match=r"line 2: expected a line that begins with #fields .*grep -v"):
             read(b"#separator \\x09\n1.5\ta.example\n", format="zeek")
 
 

@@ -160,9 +160,20 @@ class TestCsv:
         assert short.error == "the row ends before the column 'domain': 1 of 2 cells"
         assert whole.domain == "b.example"
 
-    def test_the_column_can_be_chosen(self, read):
+    @pytest.mark.parametrize("column", ["Sender Host", "sender host", "sender_host"])
+    def test_the_column_can_be_chosen_in_any_case(self, column, read):
         content = b"domain,Sender Host\na.example,b.example\n"
-        assert domains(read(content, "names.csv", column="Sender Host")) == ["b.example"]
+        assert domains(read(content, "names.csv", column=column)) == ["b.example"]
+
+    def test_of_two_headers_that_differ_in_case_the_exact_one_is_meant(self, read):
+        content = b"Host,host\na.example,b.example\n"
+        assert domains(read(content, "names.csv", column="host")) == ["b.example"]
+        with pytest.raises(DataError, match="expected one column 'HOST'"):
+            read(content, "names.csv", column="HOST")
+
+    @pytest.mark.parametrize("heading", ["hostname", "fqdn", "Domain Name", "URL"])
+    def test_a_usual_heading_needs_no_column(self, heading, read):
+        assert domains(read(f"id;{heading}\n1;a.example\n".encode(), "names.txt.csv")) == ["a.example"]
 
     @pytest.mark.parametrize(
         ("content", "column", "message"),
@@ -172,7 +183,7 @@ class TestCsv:
                 None,
                 "line 1: expected a header line with exactly one .*columns '1', 'a.example'",
             ),
-            (b"domain,url\na,b\n", None, "exactly one .* found the columns 'domain', 'url'"),
+            (b"domain,url\na,b\n", None, "exactly one .* columns 'domain', 'url'; predict.py takes --column"),
             (b"domain,url\na,b\n", "host", "expected a column 'host', found the columns 'domain', 'url'"),
             (b"domain,domain\na,b\n", "domain", "expected one column 'domain'"),
             (b'domain,x\n"a"b,1\n', None, "line 2: not valid CSV"),
