@@ -3,7 +3,7 @@
 python predict.py                                                    the interactive prompt
 python predict.py --input domains.json --output predictions.json     a file
 python predict.py --input 'logs/*.jsonl.gz' --output results/        many files: docs/SCALING.md
-cut -f3 proxy.log | python predict.py > predictions.jsonl            a pipe
+cut -f3 proxy.tsv | python predict.py > predictions.jsonl            a pipe
 """
 
 import argparse
@@ -44,7 +44,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps; default: auto")
     model.add_argument("--batch-size", type=positive, metavar="N", help="names in one forward pass")
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        hint = f"; names come by --input FILE or a pipe: echo {rest[0]} | python predict.py"
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{'' if rest[0].startswith('-') else hint}")
     options.is_folder = bool(options.output) and (
         options.output.endswith("/") or Path(options.output).is_dir()
     )

@@ -221,6 +221,8 @@ def test_two_jobs_do_not_write_one_file(folder):
         (["--max-fpr", "0.01", "--threshold", "0.5"], "not allowed with argument"),
         (["--max-fpr", "1 %"], "must be a number from 0 to 1"),
         (["--keep-fields", "--format", "table"], "a table has no room"),
+        (["a.com", "b.com"], "arguments: a.com b.com; names come by --input FILE or a pipe: echo a.com | "),
+        (["--colour", "a.com"], "unrecognized arguments: --colour a.com\n"),
     ],
 )
 def test_a_wrong_command_line_is_told_at_once(tmp_path, arguments, said):
