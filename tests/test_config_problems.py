@@ -77,6 +77,14 @@ KNOWN_IN_OUTPUT = "known here: output.directory, output.name, output.tensorboard
         ("model: {lstm_unit: 3}", "model.lstm_unit: unknown key; did you mean model.lstm_units?"),
         ("modle: {}", "modle: unknown key; did you mean model?"),
         ("output: {zzz: 1}", f"output.zzz: unknown key; {KNOWN_IN_OUTPUT}"),
+        (
+            "training: {patience: 3}",
+            "training.patience: unknown key; did you mean training.early_stopping_patience?",
+        ),
+        (
+            "training: {smoothing: 1}",
+            "training.smoothing: unknown key; did you mean training.label_smoothing?",
+        ),
         ("zzz: 1", "zzz: unknown key; known here: data, model, training, evaluation, output"),
         ("output: {3: 1}", f"output.3: unknown key; {KNOWN_IN_OUTPUT}"),
         ("model: 5", "model: must be a mapping of keys to values. Got 5 (int)"),
@@ -172,6 +180,43 @@ def test_contradictions_between_keys_come_in_one_message(config_problems):
         "data.sources[2].label: 'spam' is not in data.classes (benign, phishing, malware, phishing)",
         "data.classes: no source has the label malware, or only training_only ones have",
         "evaluation.benign_class: 'good' is not in data.classes",
+    ]
+
+
+def test_contradictions_stand_beside_the_other_problems(config_problems):
+    text = MINIMAL.replace("label: malware", "label: spam") + "output: {name: a/b}\n"
+    found = config_problems(text, "training.epochs=0", "training.paticnce=3", "evaluation.benign_class=good")
+    assert [problem.split(":")[0] for problem in found] == [
+        "training.paticnce",
+        "training.epochs",
+        "data.sources[2].label",
+        "data.classes",
+        "evaluation.benign_class",
+        "output.name",
+    ]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data=7",
+        "data.classes=7",
+        "data.classes=[benign, 3]",
+        "data.sources=none",
+        "data.sources=[7]",
+        "data.sources=[{path: a, lable: spam}]",
+    ],
+)
+def test_what_follows_from_another_problem_is_not_told(config_problems, override):
+    found = config_problems(MINIMAL, override)
+    assert found
+    assert not [problem for problem in found if "no source has" in problem or "is not in" in problem], found
+
+
+def test_a_misspelt_key_is_not_taken_for_one_that_is_left_out(config_problems):
+    text = MINIMAL.replace("label: malware", "label: spam")
+    assert config_problems(text, "data.clases=[benign, phishing, spam]") == [
+        "data.clases: unknown key; did you mean data.classes?"
     ]
 
 

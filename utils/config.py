@@ -4,18 +4,17 @@ Every key, its type, its range and its default stand here once; `config.yaml` ex
 Nothing here imports torch, so that a usage error shows at once.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from utils.config_parsing import ConfigBuilder, apply_overrides, option, parse_yaml, short_repr
+from utils.config_parsing import ConfigBuilder, apply_overrides, option, parse_yaml
+from utils.config_rules import contradictions
 from utils.errors import ConfigError
 
 FORMATS = ("auto", "json", "jsonl", "text", "csv", "zeek")
 SPLITS = ("registered_domain", "random", "time")
-CLASS_WEIGHTS = ("balanced", "sqrt", "none")
 # Metrics that early stopping can watch, and whether more is better.
 STOPPING_METRICS = {
     "val_loss": "min",
@@ -174,9 +173,10 @@ def load_config(path: Path, overrides: list[str] | tuple[str, ...] = ()) -> Conf
             raise _config_error(f"{path}: ", problems)
         tree = {}
     apply_overrides(tree, overrides, problems)
-    config = ConfigBuilder(problems, REPLACED_KEYS).build(Config, tree)
-    if not problems:
-        problems += _contradictions(config)
+    builder = ConfigBuilder(problems, REPLACED_KEYS)
+    config = builder.build(Config, tree)
+    if config is not None:
+        problems += contradictions(config, builder.is_sound)
     if problems:
         raise _config_error(f"{path}: ", problems)
     return config
@@ -202,67 +202,6 @@ def as_config(config: Config | Mapping[str, Any]) -> Config:
 def _config_error(where: str, problems: list[str]) -> ConfigError:
     """Put all problems into one error, a line each."""
     return ConfigError("\n  - ".join([f"{where}{len(problems)} problem(s) in the configuration:", *problems]))
-
-
-def _contradictions(config: Config) -> list[str]:
-    """Return what no single key can tell: rules between keys."""
-    problems = []
-    data, classes = config.data, config.data.classes
-    if len(set(classes)) < len(classes):
-        problems.append(f"data.classes: names a class twice: {', '.join(classes)}")
-    if odd := [name for name in classes if not name.isprintable()]:
-        problems.append(f"data.classes: holds what cannot be printed: {', '.join(map(ascii, odd))}")
-    for index, source in enumerate(data.sources):
-        if source.label not in classes:
-            problems.append(
-                f"data.sources[{index}].label: '{source.label}' is not in data.classes ({', '.join(classes)})"
-            )
-    judged = {source.label for source in data.sources if not source.training_only}
-    missing = [name for name in classes if name not in judged]
-    if missing:
-        problems.append(
-            f"data.classes: no source has the label {', '.join(missing)}, or only training_only ones have"
-        )
-    if config.evaluation.benign_class not in classes:
-        problems.append(f"evaluation.benign_class: '{config.evaluation.benign_class}' is not in data.classes")
-    if not config.output.name or any(c in config.output.name for c in "/\\\0"):
-        problems.append(f"output.name: must be a plain folder name. Got {config.output.name!r}")
-    problems += _path_problems(
-        {"data.root": data.root, "data.cache_dir": data.cache_dir}
-        | {"output.directory": config.output.directory, "output.name": config.output.name}
-    )
-    return problems + _weight_problems(config.training.class_weights, classes)
-
-
-def _path_problems(names: Mapping[str, str | None]) -> list[str]:
-    """Return which of these file names the system cannot write: beyond ASCII with the locale C."""
-    problems = []
-    for key, name in names.items():
-        try:
-            os.fsencode(name or "")
-        except UnicodeEncodeError as error:
-            problems.append(f"{key}: the locale's encoding, {error.encoding}, cannot write {name!r}")
-    return problems
-
-
-def _weight_problems(weights: str | Mapping[str, float], classes: tuple[str, ...]) -> list[str]:
-    """Check training.class_weights: one of three words, or a positive number for each class."""
-    key = "training.class_weights"
-    if isinstance(weights, str):
-        return (
-            []
-            if weights in CLASS_WEIGHTS
-            else [f"{key}: must be one of {', '.join(CLASS_WEIGHTS)}, or a number a class. Got {weights!r}"]
-        )
-    if set(weights) != set(classes):
-        return [
-            f"{key}: must name every class once ({', '.join(classes)}). Got {', '.join(map(str, weights))}"
-        ]
-    return [
-        f"{key}.{name}: must be a number > 0. Got {short_repr(value)}"
-        for name, value in weights.items()
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")
-    ]
 
 
 def _builtins(value: Any) -> Any:

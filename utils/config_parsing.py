@@ -14,6 +14,8 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
+from utils.config_names import join, key_names, unknown_key
+
 _NUMBER_AS_TEXT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")  # floats to a human, text to YAML 1.1
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 2, 60, 60, 60
@@ -126,23 +128,35 @@ class ConfigBuilder:
         self.replaced = replaced
         self.required_items = required_items
         self._names: list[str] = []  # the full name of every key, once the outermost dataclass is known
+        self._doubtful: set[str] = set()  # full names of keys whose value is missing, wrong or under another
+
+    def is_sound(self, *keys: str) -> bool:
+        """Tell whether none of these keys has problems, nor what holds it, nor what it holds."""
+        return not any(
+            key == name or key.startswith((f"{name}.", f"{name}[")) or name.startswith((f"{key}.", f"{key}["))
+            for key in keys
+            for name in self._doubtful
+        )
 
     def build(self, cls: type, tree: Any, prefix: str = "") -> Any:
-        """Build the dataclass `cls`; None when a value is missing or wrong (see `problems`)."""
+        """Build the dataclass `cls`; what is missing or wrong in it is None (see `problems`, `is_sound`)."""
         if not isinstance(tree, Mapping):
             where = f"{prefix}: " if prefix else ""
             self.problems.append(f"{where}must be a mapping of keys to values. Got {_shown(tree)}")
+            self._doubtful.add(prefix)
             return None
         if not prefix:
-            self._names = _key_names(cls)
+            self._names = key_names(cls)
         known = {item.name: item for item in fields(cls)}
         for key in tree:
             if key not in known:
-                here = [_join(prefix, name) for name in known]
-                self.problems.append(_unknown_key(key, prefix, here, self._names, self.replaced))
-        values, before = {}, len(self.problems)
+                here = [join(prefix, name) for name in known]
+                problem, meant = unknown_key(key, prefix, here, self._names, self.replaced)
+                self.problems.append(problem)
+                self._doubtful.update(meant)
+        values = {}
         for name, item in known.items():
-            full = _join(prefix, name)
+            full = join(prefix, name)
             if name in tree:
                 is_empty_section = is_dataclass(item.type) and tree[name] is None  # "data:", nothing below it
                 values[name] = self._convert(
@@ -154,7 +168,9 @@ class ConfigBuilder:
                 self.required_items and item.default == () and "min_items" in item.metadata
             ):
                 self.problems.append(f"{full}: is missing")
-        return None if len(self.problems) > before else cls(**values)
+                self._doubtful.add(full)
+                values[name] = None
+        return cls(**values)
 
     def _convert(self, value: Any, kind: Any, rules: Mapping, name: str) -> Any:
         """Return `value` as `kind`, or append a problem and return None."""
@@ -173,12 +189,12 @@ class ConfigBuilder:
 
     def _convert_list(self, value: Any, kind: Any, rules: Mapping, name: str) -> tuple | None:
         if not isinstance(value, list | tuple):
-            self.problems.append(f"{name}: must be a list. Got {_shown(value)}")
+            self._wrong(name, f"must be a list. Got {_shown(value)}")
             return None
         if self.required_items and len(value) < rules.get("min_items", 0):
-            self.problems.append(f"{name}: must have at least {rules['min_items']} item(s). Got {len(value)}")
+            self._wrong(name, f"must have at least {rules['min_items']} item(s). Got {len(value)}")
         if len(value) > rules.get("max_items", len(value)):
-            self.problems.append(f"{name}: must have at most {rules['max_items']} items. Got {len(value)}")
+            self._wrong(name, f"must have at most {rules['max_items']} items. Got {len(value)}")
             return None
         return tuple(self._convert(item, kind, rules, f"{name}[{index}]") for index, item in enumerate(value))
 
@@ -194,18 +210,21 @@ class ConfigBuilder:
                 if kind is int and number.is_integer():
                     number = int(number)
                 hint = f"; YAML reads {value} as text: write {number!r}"
-            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {_shown(value)}{hint}")
+            self._wrong(name, f"must be {expected}{_range(rules)}. Got {_shown(value)}{hint}")
         elif choices and value not in choices:
             near = difflib.get_close_matches(value, choices, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            self.problems.append(
-                f"{name}: must be one of {', '.join(choices)}. Got {short_repr(value)}{hint}"
-            )
+            self._wrong(name, f"must be one of {', '.join(choices)}. Got {short_repr(value)}{hint}")
         elif not _is_within(value, rules):
-            self.problems.append(f"{name}: must be {expected}{_range(rules)}. Got {short_repr(value)}")
+            self._wrong(name, f"must be {expected}{_range(rules)}. Got {short_repr(value)}")
         else:
             return float(value) if kind is float else value
         return None
+
+    def _wrong(self, name: str, problem: str) -> None:
+        """Note what is wrong with the value of a key."""
+        self.problems.append(f"{name}: {problem}")
+        self._doubtful.add(name)
 
 
 def _is_within(value: Any, rules: Mapping) -> bool:
@@ -228,59 +247,6 @@ def _range(rules: Mapping) -> str:
     left = f"({rules['above']}" if "above" in rules else f"[{rules['low']}" if "low" in rules else "(-inf"
     right = f"{rules['below']})" if "below" in rules else f"{rules['high']}]" if "high" in rules else "inf)"
     return f" in the range {left}, {right}"
-
-
-def _join(prefix: str, name: str) -> str:
-    """Write the full name of a key."""
-    return f"{prefix}.{name}" if prefix else name
-
-
-def _leaf(full: str) -> str:
-    """Return the last word of a full name."""
-    return full.rpartition(".")[2]
-
-
-def _key_names(cls: type, prefix: str = "") -> list[str]:
-    """Return the full name of every section and key; "data.sources[].path" for those of a list's items."""
-    names = []
-    for item in fields(cls):
-        full = _join(prefix, item.name)
-        names.append(full)
-        in_list = get_args(item.type)[:1] if get_origin(item.type) is tuple else ()
-        if is_dataclass(item.type):
-            names += _key_names(item.type, full)
-        elif in_list and is_dataclass(in_list[0]):
-            names += _key_names(in_list[0], f"{full}[]")
-    return names
-
-
-def _unknown_key(
-    key: Any, prefix: str, here: list[str], names: list[str], replaced: Mapping[str, str]
-) -> str:
-    """Say that a key is unknown, and which known one is meant.
-
-    The same word in another section is what is meant most often, then one that was replaced, then a word
-    that is near: in this section (`here`) first, then anywhere (`names`).
-    """
-    full = _join(prefix, str(key))
-    leaf = _leaf(str(key))
-    if full in names:  # a dot in the key itself: "training.epochs: 3" at the top of the file
-        return f"{full}: must stand as {leaf} in the section {full.removesuffix('.' + leaf)}"
-    meant = [] if full in replaced else [name for name in names if _leaf(name) == leaf]
-    if not meant:
-        by_leaf = {_leaf(name): answer for name, answer in replaced.items()}
-        answer = replaced.get(full, by_leaf.get(leaf))
-        if answer is not None:
-            return f"{full}: is a key of the earlier version; {answer}"
-        meant = _nearest(leaf, here) or _nearest(leaf, names)
-    hint = f"did you mean {' or '.join(meant)}?" if meant else f"known here: {', '.join(here)}"
-    return f"{full}: unknown key; {hint}"
-
-
-def _nearest(leaf: str, names: list[str]) -> list[str]:
-    """Return the full names whose last word is nearest to `leaf`; none where none is near."""
-    near = difflib.get_close_matches(leaf, {_leaf(name): None for name in names}, n=1)
-    return [name for name in names if _leaf(name) in near]
 
 
 def _shown(value: Any) -> str:
