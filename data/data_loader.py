@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from data.byte_range import ByteRange
-from data.byte_source import ByteSource
+from data.byte_source import STDIN, ByteSource
 from data.file_format import column_number, detect_format
 from data.json_reader import read_json
 from data.record import DETAIL_KEYS, Record, is_path
@@ -48,11 +48,13 @@ def read_records(
     keep_fields
         Whether each record keeps its whole row in `fields`.
     strict
-        Whether a CSV row that cannot be read is an error; else it is `malformed` like a line of text.
+        Whether a CSV row that cannot be read is an error, and so is a stream (standard input, a named pipe)
+        without a record; else the row is `malformed` like a line of text, and the stream yields nothing.
     progress
         Called with the number of bytes newly read from the (compressed) file, once a block.
     span
         Read only the lines between two places, from `data.file_parts.split_files`; `format` is its, too.
+        Lines are counted from the first place on, and `position` says so.
 
     Yields
     ------
@@ -71,17 +73,34 @@ def read_records(
     with ByteSource(path, progress) if span is None else ByteRange(path, *span, progress) as source:
         if format not in FORMATS:
             raise source.error(f"unknown format {format!r}, expected one of {', '.join(FORMATS)}")
+        may_be_empty = span is not None or not (strict or _is_regular_file(path))
+        if may_be_empty and span is None and not source.head:
+            return
         chosen = detect_format(source) if format == "auto" else format
         if chosen in ("json", "jsonl") and column in DETAIL_KEYS:
             raise source.error(f"the key {column!r} tells where a name comes from, it cannot hold the name")
         records = _reader(source, chosen, column, keep_fields, strict)
+        if span is not None and span[0]:
+            records = _placed_after(span[0], records)
         first = next(records, None)
         if first is None:
-            if span is not None:
+            if may_be_empty:
                 return
             raise source.error("holds no record" if source.head else "is empty")
         yield first
         yield from records
+
+
+def _is_regular_file(path: Path) -> bool:
+    return path != STDIN and path.is_file()
+
+
+def _placed_after(start: int, records: Iterator[Record]) -> Iterator[Record]:
+    """Say of rows without a name what their line is counted from."""
+    for record in records:
+        if record.error is not None:
+            record.position += f" after byte {start}"
+        yield record
 
 
 def _reader(

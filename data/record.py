@@ -88,7 +88,7 @@ def record_from_json(element: object, position: str, column: str | None = None) 
     if name is msgspec.UNSET:
         name = element.domain if column is None else _follow(element, column)
     error = None
-    if type(name) is not str and (error := _name_error(name, column)):
+    if type(name) is not str and (error := _name_error(name, element, column)):
         name = None
     source = element.source
     if type(source) is not str:
@@ -180,11 +180,11 @@ def _bare_record(element: object, position: str) -> Record:
     return Record(element, None, None, None, position)
 
 
-def _name_error(name: object, column: str | None) -> str | None:
-    """Return why `name` cannot be handed on, None for a value that normalisation can judge."""
-    key = column or NAME_KEYS[0]
+def _name_error(name: object, element: object, column: str | None) -> str | None:
+    """Return why `name` of `element` cannot be handed on, None for a value that normalisation can judge."""
     if name is msgspec.UNSET:
-        return f"the record has no {key!r}"
+        return f"the record has no {' or '.join(map(repr, NAME_KEYS if column is None else (column,)))}"
+    key = column or NAME_KEYS[element.domain_name is msgspec.UNSET]
     if name is None:
         return f"{key!r} is null"
     if isinstance(name, dict | list):

@@ -124,5 +124,6 @@ class Answerer:
 
 
 def _unreadable(record: Record) -> Rejected:
-    """Return why a record holds nothing that could be a name."""
-    return Rejected("malformed" if record.malformed else "missing_name", record.error)
+    """Return why a record holds nothing that could be a name, and where: there is no text to look for."""
+    place = f"{record.position}: " if record.position else ""
+    return Rejected("malformed" if record.malformed else "missing_name", place + record.error)

@@ -18,6 +18,7 @@ from models.answering import Answerer
 from models.prediction_run import PredictionJob, run_job
 from utils.errors import UserError
 from utils.files import write_text
+from utils.prediction_summary import rows_in_words
 from utils.run_folder import make_folder
 from utils.versions import versions
 
@@ -138,7 +139,7 @@ def run_parts(
             summary = run_job(part.job, answerer, _quiet)
             errors = summary.reasons.total()
             part.write_record(summary.rows, errors)
-            tell(f"{part.job.output}: {summary.rows:,} rows, {errors:,} without an answer")
+            tell(f"{part.job.output}: {rows_in_words(summary.rows)}, {errors:,} without an answer")
     records = [part.record(look_at_input=False) for part in parts]
     if None not in records:
         _write_manifest(folder, records)

@@ -16,7 +16,7 @@ from data.progress_bars import ProgressBars
 from models.answering import Answerer
 from utils.errors import ConfigError, DataError, UserError
 from utils.prediction import Prediction
-from utils.prediction_summary import PredictionSummary
+from utils.prediction_summary import PredictionSummary, rows_in_words
 from utils.prediction_writer import EncodedRows, PredictionWriter, make_encoder
 from utils.row_batches import file_batches, live_batches
 from utils.versions import versions
@@ -167,7 +167,7 @@ def _answer_in_processes(
 
     def answer(columns: tuple) -> EncodedRows:
         records = [
-            Record(domain, None, None, None, "", *others) for domain, *others in zip(*columns, strict=True)
+            Record(domain, None, None, None, *others) for domain, *others in zip(*columns, strict=True)
         ]
         return writer.encode(answerer.answer(records))
 
@@ -185,6 +185,7 @@ def _answered_columns(records: list[Record]) -> tuple:
     """Return what an answer depends on: columns, which are pickled in a seventh of the time."""
     return (
         [record.domain for record in records],
+        [record.position if record.error is not None else "" for record in records],
         [record.error for record in records],
         [record.malformed for record in records],
         [record.fields for record in records],
@@ -231,4 +232,6 @@ def _progress(job: PredictionJob) -> ProgressBars:
 
 
 def _where_it_goes_on(rows: int) -> str:
-    return f"goes on after {rows:,} rows" if rows else "nothing to go on with: begins at the first row"
+    return (
+        f"goes on after {rows_in_words(rows)}" if rows else "nothing to go on with: begins at the first row"
+    )

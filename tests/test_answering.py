@@ -43,7 +43,7 @@ def test_one_answer_for_each_record_and_one_look_at_each_name():
     assert [p.domain for p in found] == ["b.com", None, None, "no-dot", "a.com", "A.com.", "b.com"]
     assert [p.normalized for p in found] == ["b.com", None, None, None, "a.com", "a.com", "b.com"]
     assert [p.reason for p in found] == [None, "malformed", "missing_name", "single_label", None, None, None]
-    assert found[1].error == "malformed: broken"
+    assert found[1].error == "malformed: line 2: broken"
     assert answerer.classifier.asked == [2], "two names, though four rows hold them"
     assert found[0].score == found[6].score
     assert found[0].score == answerer.answer_text("b.com").score
@@ -139,7 +139,7 @@ def test_any_bytes_as_any_format_are_answered_or_refused_in_one_line(tmp_path, d
 @pytest.mark.parametrize(
     "text", ['[{"domain":NUMBER}]', '[{"domain":NUMBER},\n"a.com"\n]', '{"domain":NUMBER}\n']
 )
-@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 400, "1" * 30, "1e-400", "0.1"])
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 400 + ".5", str(2**64 - 1), "1e-400", "0.1"])
 def test_a_number_is_no_name_whatever_its_size(tmp_path, number, text, keep):
     path = tmp_path / "in.json"
     path.write_text(text.replace("NUMBER", number))

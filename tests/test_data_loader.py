@@ -42,12 +42,15 @@ class TestJson:
 
     def test_what_is_no_name_is_counted_with_its_reason(self, read):
         records = read(
-            b'[{"url":"x"},\n{"domain_name":null},\n{"domain_name":[1]},\nnull,\n[],\n{"domain_name":5}]'
+            b'[{"url":"x"},\n{"domain_name":null},\n{"domain":null},\n{"domain":{}},\n{"domain_name":[1]},\nnull,'
+            b'\n[],\n{"domain_name":5}]'
         )
-        assert domains(records) == [None, None, None, None, None, 5]
+        assert domains(records) == [None] * 7 + [5]
         assert [record.error for record in records] == [
-            "the record has no 'domain_name'",
+            "the record has no 'domain_name' or 'domain'",
             "'domain_name' is null",
+            "'domain' is null",
+            "'domain' holds an object, expected text",
             "'domain_name' holds an array, expected text",
             "expected an object or a name, found null",
             "expected an object or a name, found an array",

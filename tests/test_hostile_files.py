@@ -160,7 +160,10 @@ class TestArrays:
                 )
 
     def test_an_object_that_is_no_record(self, read):
-        message = ": expected a JSON array of records, found one object, and the record has no 'domain_name'"
+        message = (
+            ": expected a JSON array of records, found one object, and the record has no 'domain_name' or "
+        )
+        message += "'domain'"
         assert read(b'{\n"results": []}') == ([], message)
 
     @pytest.mark.parametrize("content", [b'"a"', b"5", b"null"])

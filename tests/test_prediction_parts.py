@@ -53,6 +53,16 @@ def test_the_parts_hold_every_line_once_wherever_the_cuts_are(tmp_path, format, 
         assert sum(part.num_bytes for part in parts) == path.stat().st_size
 
 
+def test_a_line_is_counted_from_where_its_part_begins_and_says_so(tmp_path):
+    path = tmp_path / "names.jsonl"
+    path.write_bytes(b'"a.example"\n{broken\n' * 2)
+    parts = split_files([path], "jsonl", 20)
+    places = [
+        record.position for part in parts for record in read_records(path, format="jsonl", span=part.span)
+    ]
+    assert places == ["line 1", "line 2", "line 3", "line 1 after byte 32"]
+
+
 def test_a_part_reads_its_own_bytes_only(tmp_path):
     path = tmp_path / "names.txt"
     path.write_bytes(b"name.example\n" * 100_000)

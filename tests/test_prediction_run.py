@@ -264,6 +264,56 @@ def test_a_pipe_of_many_lines_gives_every_row(folder, names):
     assert [json.loads(line)["domain"] for line in out.splitlines()] == names.decode().split()
 
 
+@pytest.mark.parametrize(
+    ("content", "arguments"),
+    [
+        (b"", []),
+        (b"", ["--input", "-", "--column", "host"]),
+        (b"", ["--input-format", "json", "--input", "/dev/stdin"]),
+        (b"\n\n", []),
+        (b"time,host\n", []),
+        (b"[]\n", []),
+        (b"#separator \\x09\n#fields\tts\tquery\n", []),
+    ],
+)
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], b""),
+        (["--format", "json"], b"[\n]\n"),
+        (["--format", "csv", "--keep-fields"], b"domain,normalized,"),
+    ],
+)
+def test_a_pipe_without_a_row_is_no_failure(tmp_path, content, arguments, options, expected):
+    code, out, errors = run(tmp_path, *arguments, *options, input=content)
+    assert code == 0, errors
+    assert out.startswith(expected)
+    assert out.count(b"\n") == expected.count(b"\n") + (b"," in expected)
+    assert errors.splitlines()[-1] == "predict.py: 0 rows: the input held none"
+    assert "rows/s" not in errors
+
+
+def test_an_empty_file_is_a_failure(tmp_path):
+    (tmp_path / "names.txt").touch()
+    code, _, errors = run(tmp_path, "--input", "names.txt")
+    assert (code, errors.splitlines()[-1]) == (1, "predict.py: names.txt: is empty")
+
+
+def test_one_row_is_one_row(tmp_path):
+    assert "predict.py: 1 row, 0 without an answer" in run(tmp_path, input=b"a.com\n")[2].splitlines()
+
+
+def test_a_row_that_holds_no_text_is_answered_with_its_line(tmp_path):
+    _, out, _ = run(tmp_path, input=b'\n{"domain":"a.com"}\n\n{broken\n{"domain":null}\n{"x":1}\n')
+    errors = [json.loads(line)["error"] for line in out.splitlines()]
+    assert errors[0] is None
+    assert errors[1].startswith("malformed: line 4: not one JSON object")
+    assert errors[2:] == [
+        "missing_name: line 5: 'domain' is null",
+        "missing_name: line 6: the record has no 'domain_name' or 'domain'",
+    ]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_pipe_that_waits_can_be_interrupted(tmp_path, number):
     process = start(tmp_path, stdin=subprocess.PIPE)

@@ -109,7 +109,11 @@ def expected_record(record: dict, position: str) -> Record:
     name = record.get("domain_name", record.get("domain"))
     error = None
     if name is None:
-        error = "'domain_name' is null" if "domain_name" in record else "the record has no 'domain_name'"
+        error = (
+            "'domain_name' is null"
+            if "domain_name" in record
+            else "the record has no 'domain_name' or 'domain'"
+        )
     day = None
     if date := record.get("sourced_on"):
         value = date["$date"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from utils.errors import ConfigError, UserError
 from utils.files import write_text
 from utils.prediction import Prediction
+from utils.prediction_summary import rows_in_words
 from utils.terminal_text import printable_line
 
 MAX_ROWS = 2_000  # a page of 3 MB, which every browser scrolls well
@@ -84,7 +85,7 @@ class ExplanationPage:
         shown = len(self._html)
         write_text(self.path, _page(self._html, self.rows, rule))
         left_out = f", the first {shown:,} of {self.rows:,}" if shown < self.rows else ""
-        return f"{self.path}: {shown:,} rows explained{left_out}"
+        return f"{self.path}: {rows_in_words(shown)} explained{left_out}"
 
 
 def _page(rows: Sequence[str], total: int, rule: str) -> str:

@@ -61,8 +61,10 @@ class PredictionSummary:
         new_rows
             How many rows it has written itself.
         """
+        if not self.rows:
+            return ["0 rows: the input held none"]
         errors = self.reasons.total()
-        lines = [f"{self.rows:,} rows, {errors:,} without an answer{_in_brackets(self.reasons)}"]
+        lines = [f"{rows_in_words(self.rows)}, {errors:,} without an answer{_in_brackets(self.reasons)}"]
         if self.labels:
             lines.append(f"classes: {_counts(self.labels)}")
         if self.decisions:
@@ -89,6 +91,11 @@ class PredictionSummary:
         for name in ("labels", "decisions", "reasons"):
             getattr(summary, name).update(counts[name])
         return summary
+
+
+def rows_in_words(count: int) -> str:
+    """Return "1 row" or "2,000 rows"."""
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _counts(counter: Counter[str]) -> str:
