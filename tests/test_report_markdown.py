@@ -77,6 +77,22 @@ def test_every_section_stands_and_every_table_is_whole(full_report):
         assert len({row.replace("\\|", "").count("|") for row in rows}) == 1, rows
 
 
+def test_no_words_stand_in_a_column_of_figures(full_report):
+    comparison = {"with": "old.pt", "warning": None, "differences": {}}
+    comparison["differences"]["roc_auc"] = {"difference": 0.0213, "interval": [0.01, 0.03]}
+    text = render_report(changed(full_report, comparison=comparison))
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            _, alignments, *rows = (row.strip("| ").split(" | ") for row in block.splitlines())
+            for alignment, *column in zip(alignments, *rows, strict=True):
+                assert alignment == "---" or not any(cell[:1].isalpha() for cell in column), column
+
+
+def test_what_a_run_does_not_have_is_not_in_the_table(full_report):
+    assert "job" not in render_report(changed(full_report, run={"device": "cpu", "job": None}))
+    assert "| torchrun job | 7 |" in render_report(changed(full_report, run={"job": "7"}))
+
+
 def test_figures_of_the_report_stand_in_the_text(full_report):
     text = render_report(full_report)
     test = full_report["parts"]["test"]
@@ -84,7 +100,7 @@ def test_figures_of_the_report_stand_in_the_text(full_report):
     assert f"{test['macro_f1']:.4f} [{low:.4f}, {high:.4f}]" in text
     point = test["detection"]["at_fpr"]["0.01"]["validation"]
     assert f"{100 * point['recall']:.1f} %" in text
-    assert f"{point['threshold']:.6g}, validation" in text
+    assert f"{point['threshold']:.6f}, validation" in text
     assert "| ip_address | 7 | an IPv4 address |" in text
     assert "a further row" not in text
     assert "| train | 9,000 | 80 | 0 | 9,080 |" in text

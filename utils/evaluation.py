@@ -52,23 +52,18 @@ def evaluate(
 
     Parameters
     ----------
-    labels
-        (N,) integers 0…K−1, N >= 1.
-    probabilities
-        (N, K), rows summing to 1. The predicted class is the largest; the malicious score is 1 − P(benign).
-    classes
-        K names in column order.
-    benign
-        The name of the class that is no alarm.
+    labels, probabilities
+        (N,) integers 0…K−1, N >= 1; (N, K), rows summing to 1. The predicted class is the largest; the
+        malicious score is 1 − P(benign).
+    classes, benign
+        K names in column order, and which of them is no alarm.
     groups
         (N,) what is drawn together in the bootstrap: a hash of the registered domain. None: every row alone.
     thresholds
         What `thresholds_at_fpr` chose on validation: rate → score. Without them recall is quoted only at
         thresholds chosen on this very part, which flatters.
-    slices
-        Name → (N,) bool mask.
-    families
-        (N,) family of malicious names, None where unknown.
+    slices, families
+        Name → (N,) bool mask; (N,) family of malicious names, None where unknown.
     lookups_per_day
         For false alarms a day, taking every look-up as benign (nearly all are).
     resamples, seed
@@ -76,8 +71,7 @@ def evaluate(
 
     Returns
     -------
-    dict
-        Builtins only, no NaN: None where a figure is undefined, and `undefined` maps its place to the reason.
+    Builtins only, no NaN: None where a figure is undefined, and `undefined` maps its place to the reason.
 
     Raises
     ------
@@ -85,43 +79,56 @@ def evaluate(
         Where the arguments do not fit together (shapes, label range, probabilities that are none).
     """
     labels, probabilities = _checked(labels, probabilities, classes, benign)
-    slices = slices or {}
     _check_lengths(len(labels), {"groups": groups, "families": families})
-    _check_lengths(len(labels), slices)
+    _check_lengths(len(labels), slices or {})
     benign_index = list(classes).index(benign)
     rows = sort_rows(labels, probabilities, benign_index=benign_index, groups=groups, thresholds=thresholds)
     values = statistics(rows)
     scores = malicious_scores(probabilities, benign_index)
-    counts = np.bincount(labels, minlength=len(classes))
     detection = judge_detection(rows, values, classes, thresholds or {}, lookups_per_day)
     alarm = alarm_threshold(detection)
     cut = alarm["threshold"] if isinstance(alarm["threshold"], float) else None
     report = {
-        "n": len(labels),
-        "classes": list(classes),
-        "benign": benign,
-        "class_counts": dict(zip(classes, counts, strict=True)),
-        "majority_class": classes[int(counts.argmax())],
-        "majority_share": counts.max() / len(labels),
+        **_class_counts(labels, classes, benign),
         "accuracy": values["accuracy"],
         "macro_f1": values["macro_f1"],
         "per_class": judge_classes(rows, classes),
         "confusion": confusion_matrix(rows).astype(int),
         "detection": detection,
         "calibration": calibration_metrics(labels, probabilities, benign_index=benign_index),
-        "bootstrap": {
-            "resamples": resamples,
-            "seed": seed,
-            "confidence": CONFIDENCE,
-            "groups": rows.num_groups,
-            "grouped": groups is not None,
-        },
-        "intervals": _intervals(rows, classes, resamples, seed),
+        **_bootstrap(rows, classes, resamples, seed, is_grouped=groups is not None),
         "alarm_threshold": alarm,
-        "slices": judge_slices(slices, labels, probabilities, scores, benign_index, cut),
+        "slices": judge_slices(slices or {}, labels, probabilities, scores, benign_index, cut),
         "families": judge_families(families, labels != benign_index, scores, cut),
     }
     return to_builtins(report)
+
+
+def _class_counts(labels: np.ndarray, classes: Sequence[str], benign: str) -> dict:
+    """Return what the names are, whatever a model says of them."""
+    counts = np.bincount(labels, minlength=len(classes))
+    return {
+        "n": len(labels),
+        "classes": list(classes),
+        "benign": benign,
+        "class_counts": dict(zip(classes, counts, strict=True)),
+        "majority_class": classes[int(counts.argmax())],
+        "majority_share": counts.max() / len(labels),
+    }
+
+
+def _bootstrap(
+    rows: ScoredRows, classes: Sequence[str], resamples: int, seed: int, *, is_grouped: bool
+) -> dict:
+    """Return the intervals, and how they were made."""
+    made = {
+        "resamples": resamples,
+        "seed": seed,
+        "confidence": CONFIDENCE,
+        "groups": rows.num_groups,
+        "grouped": is_grouped,
+    }
+    return {"bootstrap": made, "intervals": _intervals(rows, classes, resamples, seed)}
 
 
 def thresholds_at_fpr(

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+TEXT, FIGURE = "---", "---:"  # words start at the left, figures end at the right
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]], align: str = "---:") -> str:
-    """Return a Markdown table, the first column to the left, the others by `align`: figures to the right."""
-    lines = [_line(header), _line(["---", *[align] * (len(header) - 1)])]
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], aligned: Sequence[str] | None = None) -> str:
+    """Return a Markdown table: the first column is text, the others are as in `aligned`, or else figures."""
+    lines = [_line(header), _line([TEXT, *(aligned or [FIGURE] * (len(header) - 1))])]
     return "\n".join(lines + [_line(row) for row in rows])
 
 
