@@ -60,13 +60,14 @@ PLAIN = {"is_terminal": False}
 
 
 class FakeSession:
-    """Answers every name with the probabilities above; a file has 25 rows and one error."""
+    """Answers every name with the probabilities above; a file has 25 names and one error."""
 
     def __init__(self):
         self.explain = True
         self.asked = []
         self.rules = []
         self.stop = None
+        self.names_in_file = 25
 
     def answer(self, text):
         self.asked.append((text, self.explain))
@@ -84,7 +85,7 @@ class FakeSession:
     def answer_file(self, path):
         if path.name == "absent":
             raise DataError(path, "no such file")
-        yield [prediction(f"n{i}.com", "phishing", score=i / 100) for i in range(25)]
+        yield [prediction(f"n{i}.com", "phishing", score=i / 100) for i in range(self.names_in_file)]
         yield [refused("x", "single_label: it has no dot")]
         if self.stop is not None:
             raise self.stop

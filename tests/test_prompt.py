@@ -4,7 +4,7 @@ import pytest
 
 from tests.prompt_fakes import ESCAPE, PLAIN, FakeSession, Output, explained, prediction
 from utils.prediction import refused
-from utils.prompt import run_prompt
+from utils.prompt import WELCOME, run_prompt
 from utils.prompt_rendering import render
 from utils.terminal_style import BAR_WIDTH, Style
 
@@ -143,6 +143,20 @@ def test_a_line_that_starts_with_a_colon_is_a_command(monkeypatch):
     assert asked == ["a.com"], "nothing is asked after :quit"
     assert "explanations are off" in text
     assert "no such command" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [("exit", ":quit"), ("QUIT", ":quit"), ("q", ":quit"), ("help", ":help"), ("?", ":help")],
+)
+def test_a_command_without_its_colon_is_told_the_one_with_it(monkeypatch, line, command):
+    text, asked = session(monkeypatch, [line, "a.com"], Output(**PLAIN))
+    assert asked == ["a.com"]
+    assert f"commands start with a colon: {command}\n" in text
+
+
+def test_the_welcome_fits_80_columns():
+    assert max(map(len, WELCOME.splitlines())) < 80
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

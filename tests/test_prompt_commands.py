@@ -64,9 +64,27 @@ def test_a_file_is_answered_by_a_summary_and_its_highest_scores():
     lines = command(":file ~/some names.txt").splitlines()
     assert lines[0] == "  26 rows, 1 without an answer (single_label 1)"
     assert "  decisions: allow 25" in lines
-    shown = [line.split() for line in lines[lines.index("  the highest scores of 26:") + 1 :]]
+    shown = [line.split() for line in lines[lines.index("  the 10 highest scores of 25 names:") + 1 :]]
     assert [row[3] for row in shown] == [f"n{24 - i}.com" for i in range(SHOWN_ROWS)]
     assert shown[0] == ["0.2400", "allow", "phishing", "n24.com"]
+
+
+def test_a_short_file_is_shown_whole_and_not_as_its_highest_scores():
+    fake = FakeSession()
+    fake.names_in_file = 2
+    shown = command(":file f", fake)
+    assert "3 rows, 1 without an answer" in shown
+    assert "highest" not in shown
+    assert [line.split()[-1] for line in shown.splitlines()[-2:]] == ["n1.com", "n0.com"]
+
+
+def test_help_fits_80_columns_and_its_descriptions_stand_below_each_other():
+    lines = command(":help").splitlines()
+    assert max(map(len, lines)) <= 80
+    listed = [line for line in lines if line.startswith("  :")]
+    assert len(listed) == len(COMMANDS)
+    columns = {line.index(does) for line, (_, does) in zip(listed, COMMANDS.values(), strict=True)}
+    assert len(columns) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,11 @@ from utils.prompt_rendering import render
 from utils.terminal_style import Style
 
 WELCOME = """\
-Type a domain name, a URL or a defanged name (hxxps://evil[.]example); several may stand on one line.
-:help lists the commands. Up and down recall lines of this session. Leave with :quit or Ctrl-D."""
+Type a domain name, a URL or a defanged name (hxxps://evil[.]example); several
+may stand on one line. :help lists the commands. Up and down recall lines of
+this session. Leave with :quit or Ctrl-D."""
+# What other programs take for a command, and what it is called here. No domain name lacks a dot.
+HABITS = {"exit": ":quit", "quit": ":quit", "q": ":quit", "help": ":help", "?": ":help"}
 
 
 def run_prompt(session: Session, output: TextIO) -> None:
@@ -46,6 +49,9 @@ def run_prompt(session: Session, output: TextIO) -> None:
             if shown is None:
                 return
             output.write(style.showable(shown) + "\n")
+            continue
+        if (command := HABITS.get(line.lower())) is not None:
+            output.write(f"  commands start with a colon: {command}\n")
             continue
         for text in line.split():
             output.write(style.showable(render(session.answer(text), style)) + "\n")

@@ -17,19 +17,21 @@ from utils.terminal_style import Style
 from utils.terminal_text import printable
 
 SHOWN_ROWS = 10  # of a file, those with the highest scores
-COMMANDS = {
-    ":explain": "[on|off|NAME]  say why, from now on or not; or for NAME only",
-    ":threshold": "[SCORE|default]  block from this score; alone: show what holds",
-    ":max-fpr": "[RATE|default]  block at this rate of false positives: 0.01, 0.001, …",
-    ":file": "PATH  answer a file: a summary and the highest scores",
-    ":help": "this",
-    ":quit": "leave; so do Ctrl-D and Ctrl-C",
+COMMANDS = {  # what follows them, and what they do
+    ":explain": ("[on|off|NAME]", "say why, from now on or not; or for NAME only"),
+    ":threshold": ("[SCORE|default]", "block from this score; alone: show what holds"),
+    ":max-fpr": ("[RATE|default]", "block at this rate of false positives: 0.01, …"),
+    ":file": ("PATH", "answer a file: a summary, the highest scores"),
+    ":help": ("", "this"),
+    ":quit": ("", "leave; so do Ctrl-D and Ctrl-C"),
 }
 HELP = """\
-Anything that does not start with a colon is names: domain names, URLs, defanged ones, several to a line.
+Anything that does not start with a colon is names: domain names, URLs, defanged
+ones, several to a line.
 {commands}
-A command may be shortened: :q. In an answer, + marks the parts that raise the score and - those that lower
-it; attention is where the network looked, which is not why. Facts about a name moved no score."""
+A command may be shortened: :q. In an answer, + marks the parts that raise the
+score and - those that lower it; attention is where the network looked, which is
+not why. Facts about a name moved no score."""
 
 
 class Session(Protocol):
@@ -59,8 +61,9 @@ def run_command(line: str, session: Session, style: Style) -> str | None:
         case ":quit":
             return None
         case ":help":
-            width = max(map(len, COMMANDS))
-            return HELP.format(commands="\n".join(f"  {n:<{width}}  {t}" for n, t in COMMANDS.items()))
+            usages = {f"{name} {rest}": does for name, (rest, does) in COMMANDS.items()}
+            width = max(map(len, usages))
+            return HELP.format(commands="\n".join(f"  {u:<{width}}  {does}" for u, does in usages.items()))
         case ":explain":
             return _explain(rest, session, style)
         case ":threshold" | ":max-fpr":
@@ -119,7 +122,8 @@ def _answer_file(rest: str, session: Session) -> str:
     lines = [f"  {line}" for line in summary.lines(time.monotonic() - started, summary.rows)]
     named = [p for p in highest if p.error is None]
     if named:
-        lines.append(f"  the highest scores of {summary.rows:,}:" if summary.rows > len(named) else "")
+        names = summary.rows - summary.reasons.total()
+        lines.append(f"  the {len(named)} highest scores of {names:,} names:" if names > len(named) else "")
         width = max(len(p.label) for p in named)
         for p in named:
             lines.append(f"    {p.score:.4f}  {p.decision or '-':<6}  {p.label:<{width}}  {p.normalized}")

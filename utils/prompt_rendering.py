@@ -35,7 +35,7 @@ def render(prediction: Prediction, style: Style) -> str:
 def _decision(p: Prediction, style: Style) -> str:
     """Return the decision and what it rests on."""
     if p.decision is None:
-        return "none: this model has no threshold to decide by (:threshold chooses one)"
+        return "none: this model has no threshold (:threshold chooses one)"
     decision = style.paint(p.decision, _DECISION_COLOURS[p.decision])
     if p.decided_by not in (None, "model"):
         return f"{decision}, by {printable_line(p.decided_by)}; score {p.score:.4f}"
