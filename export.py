@@ -4,8 +4,9 @@ python export.py --checkpoint runs/latest/best.pt --format onnx --output model.o
 python export.py --checkpoint runs/latest/best.pt --format compact --output small.pt
 
 onnx: for ONNX Runtime, also through predict.py (see docs/DEPLOYMENT.md). torchscript, torch-export: for
-programs that have PyTorch. compact: a checkpoint whose n-gram tables are kept in half precision and without
-the training's state; it takes half the space and loads like any other.
+programs that have PyTorch. compact: a checkpoint to hand on, without the folders, the command and the state
+of its training, and with learned n-gram tables (model.ngram_sizes) in half precision; it loads like any
+other. Only a checkpoint that has such tables, or a last.pt, becomes smaller.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         choices=FORMATS,
         required=True,
         help="onnx: for ONNX Runtime and predict.py; torchscript (deprecated by PyTorch), torch-export: for "
-        "programs that have PyTorch; compact: n-gram tables in half precision, no state to train on from",
+        "programs that have PyTorch; compact: for handing on, n-gram tables in half precision, no state",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to write it")
     return parser.parse_args(arguments)
@@ -56,9 +57,10 @@ def export(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     write = export_compact if options.format == "compact" else export_model
+    before = options.checkpoint.stat().st_size if options.checkpoint.exists() else 0
     difference, names = write(options.checkpoint, options.output, options.format)
-    size_mb = options.output.stat().st_size / 1e6
-    write_result(f"{options.output}: {size_mb:.1f} MB")
+    size = options.output.stat().st_size
+    write_result(f"{options.output}: {size:,} bytes; {options.checkpoint} had {before:,}")
     write_result(f"on {names:,} names no probability moved by more than {difference:.1e}")
     return EXIT_DONE
 

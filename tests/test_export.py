@@ -210,11 +210,21 @@ def test_a_missing_package_is_named_with_the_command(rich_checkpoint, tmp_path, 
 def test_compact_is_smaller_and_answers_alike(rich_checkpoint, tmp_path, capsys):
     output = tmp_path / "small.pt"
     assert run_export(rich_checkpoint, "compact", output) == 0
-    assert "no probability moved by more than" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no probability moved by more than" in said
+    sizes = [f"{path.stat().st_size:,}" for path in (output, rich_checkpoint)]
+    assert said.startswith(f"{output}: {sizes[0]} bytes; {rich_checkpoint} had {sizes[1]}\n")
     assert output.stat().st_size < 0.95 * rich_checkpoint.stat().st_size
     before, after = (DomainClassifier.load(path).classify(NAMES) for path in (rich_checkpoint, output))
     assert np.abs(before - after).max() <= export.COMPACT_TOLERANCE
     assert load_checkpoint(output).config.data.root == "data/lists", "no path of the machine that trained"
+
+
+def test_compact_makes_a_model_without_ngram_tables_no_smaller(tiny_checkpoint, tmp_path):
+    """As the documents say: nothing else of it is kept otherwise."""
+    output = tmp_path / "copy.pt"
+    assert run_export(tiny_checkpoint, "compact", output) == 0
+    assert output.stat().st_size == pytest.approx(tiny_checkpoint.stat().st_size, rel=0.02)
 
 
 def test_a_compact_file_that_answers_otherwise_is_refused(rich_checkpoint, tmp_path, monkeypatch, capsys):
