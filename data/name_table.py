@@ -1,6 +1,6 @@
 """Many domain names in two arrays: 1.1 million of them take 26 MB, as Python strings 80 MB."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,13 +20,6 @@ class NameTable(Sequence[str]):
     def __init__(self, blob: np.ndarray, offsets: np.ndarray) -> None:
         self.blob = blob
         self.offsets = offsets
-
-    @classmethod
-    def from_strings(cls, names: Iterable[str]) -> "NameTable":
-        """Pack ASCII strings."""
-        encoded = [name.encode("ascii") for name in names]
-        lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets_from_lengths(lengths))
 
     @classmethod
     def concatenate(cls, tables: Sequence["NameTable"]) -> "NameTable":

@@ -22,7 +22,7 @@ from utils.config import Config, ModelConfig, as_config
 
 
 class MaskedConv1d(nn.Module):
-    """A convolution over time that keeps the length; input and output are zero where `mask` is.
+    """A convolution over time that keeps the length; input and output are 0 where `mask` is 0.
 
     Written as one matrix product over the shifted copies of the input: on a CPU that trains and predicts
     up to twice as fast as `nn.Conv1d`, which wants (B, C, T) and transposes on both sides.
@@ -34,7 +34,7 @@ class MaskedConv1d(nn.Module):
         self.linear = nn.Linear(kernel_size * in_channels, out_channels)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Turn `x` (B, T, C_in), zero where `mask` (B, T, 1) is, into (B, T, C_out), zero there too."""
+        """Turn `x` (B, T, C_in) into (B, T, C_out); both are 0 where `mask` (B, T, 1) is 0."""
         T, K = x.size(1), self.kernel_size
         padded = F.pad(x, (0, 0, (K - 1) // 2, K // 2))  # (B, T + K - 1, C_in)
         windows = torch.cat([padded[:, k : k + T] for k in range(K)], dim=2)  # (B, T, K · C_in)
@@ -64,7 +64,7 @@ class NgramEmbedding(nn.Module):
             nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, codes: Tensor, mask: Tensor) -> Tensor:
-        """Turn `codes` (B, T) int64 into vectors (B, T, len(sizes) · dim), zero where `mask` (B, T, 1) is."""
+        """Turn `codes` (B, T) int64 into vectors (B, T, len(sizes) · dim), 0 where `mask` (B, T, 1) is 0."""
         vectors = [table(self.bucket(codes, n)) for n, table in zip(self.sizes, self.tables, strict=True)]
         if self.training and self.dropout:
             mask = mask * (torch.rand_like(mask) >= self.dropout)

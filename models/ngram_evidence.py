@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from data.feature_engineering import NUM_CODES, PADDING
 from utils.config import ModelConfig
 
-# Two codes more than the alphabet has, `^` before a name and `$` behind it: "a label of its own", "the
-# top-level domain" and "begins with" are n-grams, too. They are worth as much as the next longer n-gram.
+# Two codes more than the alphabet has, `^` before a name and `$` behind it, so that n-grams can say "a label
+# of its own", "the top-level domain" and "begins with".
 START, END = NUM_CODES, NUM_CODES + 1
 _MULTIPLIER = 1_540_483_477
 _PRIME = 2**31 - 1

@@ -5,7 +5,7 @@ import numpy as np
 from data.domain_name import registered_domain
 from data.file_gathering import stable_hash
 from data.labelled_domains import UNKNOWN_DAY, LabelledDomains
-from data.name_table import NameTable
+from data.name_table import NameTable, offsets_from_lengths
 
 CLASSES = ("benign", "phishing", "malware")
 
@@ -15,11 +15,18 @@ def hashes_of(names):
     return np.array([stable_hash(name.encode()) for name in names], dtype=np.uint64)
 
 
+def name_table(names):
+    """Return ASCII strings as a table."""
+    encoded = [name.encode("ascii") for name in names]
+    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+    return NameTable(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets_from_lengths(lengths))
+
+
 def labelled_domains(names, labels, days=None, training_only=None):
     """Return a data set of distinct normalised names, by default without days and for all parts."""
     count = len(names)
     return LabelledDomains(
-        domains=NameTable.from_strings(names),
+        domains=name_table(names),
         labels=np.asarray(labels, dtype=np.int64),
         groups=hashes_of([registered_domain(name) for name in names]),
         hashes=hashes_of(names),

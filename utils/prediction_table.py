@@ -6,14 +6,13 @@ Rows come as they are answered, so the widths are fixed: names stand last, where
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from utils.decision import ALLOW, BLOCK, DECISIONS, REVIEW
+from utils.decision import ALLOW, BLOCK, REVIEW
 from utils.prediction import Prediction
 from utils.terminal_style import Style
 from utils.terminal_text import printable_line
 
 _COLOURS = {ALLOW: "32", REVIEW: "33", BLOCK: "1;31"}
 _NO_DECISION = "-"
-_WIDTH = max(map(len, DECISIONS))
 
 
 class Table:
