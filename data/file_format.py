@@ -1,6 +1,8 @@
 """The formats of data files, and how a file's format is found out."""
 
+import csv
 import re
+from pathlib import Path
 
 import msgspec
 
@@ -10,6 +12,9 @@ from utils.errors import DataError
 
 # Headers under which a CSV file may hold its names, when no column is asked for.
 NAME_COLUMNS = (*NAME_KEYS, "name", "host", "hostname", "fqdn", "query", "url")
+
+# Headers of a column that may say what class a row has. Training gives a file one class and reads none.
+CLASS_COLUMNS = ("label", "labels", "class", "category", "target", "malicious", "is_malicious")
 
 _SUFFIXES = {"jsonl": "jsonl", "ndjson": "jsonl", "txt": "text", "list": "text"}
 _ARRAY_START = re.compile(rb"\s*\[\s*(?:[{\"\]]|$)")
@@ -119,6 +124,22 @@ def name_column(
             f"{columns}; predict.py takes --column NAME, or a number where there is no header"
         )
     raise DataError(source_name, problem, position)
+
+
+def class_column(path: Path, format: str) -> str | None:
+    """Return the heading of a CSV file's column that seems to hold classes; None where there is none.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read.
+    """
+    with ByteSource(path) as source:
+        if (detect_format(source) if format == "auto" else format) != "csv":
+            return None
+        line = source.head.strip().partition(b"\n")[0].decode(errors="replace")
+        header = next(csv.reader([line], delimiter=delimiter_of(line, suffix_of(source))), [])
+    return next((cell.strip() for cell in header if _heading(cell) in CLASS_COLUMNS), None)
 
 
 def is_name_heading(cell: str) -> bool:

@@ -5,6 +5,7 @@
 What a domain name is says `data/domain_name.py`; who is in which part says `data/split.py`.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from data.data_loader import SourceFile, resolve_sources
 from data.domain_name import Rejected, normalize_domain
+from data.file_format import class_column
 from data.file_gathering import gather_files
 from data.fingerprint import fingerprint
 from data.labelled_domains import UNKNOWN_DAY, LabelledDomains, join_datasets, label_file
@@ -34,6 +36,9 @@ __all__ = [
     "normalize_domain",
     "read_rows",
 ]
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,15 @@ def read_rows(
     the files.
     """
     files = resolve_sources(Path(config.root), config.sources)
+    for file in files:
+        if (column := class_column(file.path, file.format)) is not None:
+            logger.warning(
+                "%s: the column %r is not read: every row counts as %s, since a file has one class "
+                "(docs/QUICKSTART.md divides such a file)",
+                file.path,
+                column,
+                file.label,
+            )
     cache_dir = None if config.cache_dir is None else Path(config.cache_dir)
     gathered = gather_files(files, workers=config.workers, cache_dir=cache_dir, limit=limit)
     dataset = join_datasets(

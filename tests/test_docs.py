@@ -251,6 +251,36 @@ def test_the_snippets_run_one_after_the_other(path, tiny_checkpoint, tmp_path, m
         assert Path("mine/good.txt").read_text() == "a.example\nc.example\n"
 
 
+def test_the_snippet_that_divides_a_labelled_file_refuses_a_row_without_a_known_label(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = [b for b in split_document(QUICKSTART)[1] if "csv.DictReader" in b.text]
+    for label in ("", "goood"):
+        Path("labelled.csv").write_text(f"domain,label\na.example,good\nb.example,{label}\n")
+        with pytest.raises(SystemExit, match=f"row 2: no such label: '{label}'"):
+            exec(compile(block.text, str(QUICKSTART), "exec"), {})
+
+
+# ---------------------------------------------------------------------- tables
+
+
+@every_document
+def test_every_row_of_a_table_has_as_many_cells_as_its_header(path):
+    tables: list[list[str]] = [[]]
+    for line in split_document(path)[0].splitlines():
+        if line.startswith("|"):
+            tables[-1].append(line)
+        elif tables[-1]:
+            tables.append([])
+    for header, *rows in filter(None, tables):
+        for row in rows:
+            assert number_of_cells(row) == number_of_cells(header), row
+
+
+def number_of_cells(row: str) -> int:
+    """Count the cells of a line of a table; an escaped bar ends none."""
+    return len(re.findall(r"(?<!\\)\|", row.rstrip())) - 1
+
+
 # ---------------------------------------------------------------------- the design
 
 

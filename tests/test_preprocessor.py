@@ -303,6 +303,31 @@ def test_a_class_that_has_nothing_left_is_an_error_with_the_reasons(data_folder)
         load_parts(data_folder)
 
 
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_labelled_csv_file_as_a_source_of_one_class_is_warned_about(data_folder, caplog, cached):
+    rows = "".join(f"a-{i}.com,{'good' if i % 2 else 'bad'}\n" for i in range(60))
+    Path(data_folder.root, "benign.csv").write_text(f"Domain, Label\n{rows}", encoding="utf-8")
+    sources = (SourceConfig(path="benign.csv", label="benign"), *data_folder.sources[1:])
+    folder = str(Path(data_folder.root, "cache")) if cached else None
+    for _ in range(2):
+        caplog.clear()
+        load_parts(replace(data_folder, sources=sources, cache_dir=folder))
+        (message,) = [record.getMessage() for record in caplog.records]
+        assert "benign.csv: the column 'Label' is not read: every row counts as benign" in message
+
+
+def test_other_columns_are_not_warned_about(data_folder, caplog):
+    Path(data_folder.root, "benign.csv").write_text(
+        "domain,rank\n" + "".join(f"a-{i}.com,{i}\n" for i in range(60)), encoding="utf-8"
+    )
+    load_parts(
+        replace(
+            data_folder, sources=(SourceConfig(path="benign.csv", label="benign"), *data_folder.sources[1:])
+        )
+    )
+    assert not caplog.records
+
+
 def test_half_a_file_is_not_trained_on(data_folder):
     path = Path(data_folder.root, "benign.json")
     path.write_bytes(path.read_bytes()[:1500])
