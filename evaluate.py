@@ -170,10 +170,9 @@ def load_names(
     config = replace(checkpoint.config.data, max_per_class=None)
     names, dropped, parts = [], [], None
     if options.test_part is not None:
-        data = load_parts(_own_data(options, checkpoint))
-        parts = data.parts
+        # What the run dropped of its own files is no row of these names: the run's report has it.
+        parts = load_parts(_own_data(options, checkpoint)).parts
         names.append(parts["test"].only(options.test_part or config.classes))
-        dropped.append(data.drops)
     if options.data:
         sources = tuple(SourceConfig(path=path, label=label) for label, path in options.data)
         rows, unusable, _ = read_rows(replace(config, root=".", sources=sources))
