@@ -1,12 +1,13 @@
 """Configuration: the project's two YAML files, defaults, `--set`, and the way back to YAML."""
 
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from utils.config import Config, DataConfig, as_config, load_config
+from utils.config import FORMATS, Config, DataConfig, as_config, load_config
 from utils.errors import ConfigError
 
 PROJECT = Path(__file__).parent.parent
@@ -81,6 +82,13 @@ def test_the_written_configuration_loads_as_the_same(load_config_text):
     text = yaml.safe_dump(config.to_dict(), sort_keys=False)
     assert load_config_text(text) == config
     assert as_config(config.to_dict()) == config
+
+
+def test_config_yaml_names_every_format():
+    (line,) = [
+        line for line in (PROJECT / "config.yaml").read_text().splitlines() if " format: auto, " in line
+    ]
+    assert re.findall(r"\w+", line.partition("format: ")[2]) == [*FORMATS[:-1], "or", FORMATS[-1]]
 
 
 def test_as_config_takes_a_mapping_without_sources_but_no_unknown_key():
