@@ -42,7 +42,7 @@ class ModelSignature:
         What the logits are divided by before the softmax.
     thresholds
         False-positive rate ("0.01") → the score 1 − P(benign) at and above which a name is flagged, or None
-        where validation had too few benign names to tell.
+        where validation had too few benign names to tell, or no malicious one above them.
     prior
         The class shares to which the probabilities refer.
     alphabet

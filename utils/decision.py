@@ -99,7 +99,8 @@ def describe_thresholds(thresholds: Mapping[str, float | None]) -> str:
 def _rule(block_at: float | None, source: str, review_at: float | None) -> DecisionRule:
     review = "" if review_at is None else f"review from {threshold_text(review_at)} ({REVIEW_MAX_FPR})"
     if block_at is None:
-        missing = f"the checkpoint has no threshold for {source} (validation held too few benign names)"
+        reason = "too few benign names in validation, or no malicious one above them"
+        missing = f"the checkpoint has no threshold for {source} ({reason})"
         meaning = "no row gets a decision" if review_at is None else f"nothing is blocked; {review}"
         return DecisionRule(None, review_at, f"{missing}: {meaning}; --threshold chooses one")
     block = f"block from score {threshold_text(block_at)} ({source})"
