@@ -303,6 +303,13 @@ def test_one_row_is_one_row(tmp_path):
     assert "predict.py: 1 row, 0 without an answer" in run(tmp_path, input=b"a.com\n")[2].splitlines()
 
 
+def test_a_log_whose_rows_are_no_names_gets_a_hint_at_its_columns(tmp_path):
+    line = b"1700000000.123 42 192.0.2.7 TCP_MISS/200 512 GET shop.example.com/\n"
+    hint = "no row is a domain name; --column says which column or key of a row holds it"
+    assert hint in run(tmp_path, input=line * 3)[2]
+    assert hint not in run(tmp_path, input=line * 3 + b"example.com\n")[2]
+
+
 def test_a_row_that_holds_no_text_is_answered_with_its_line(tmp_path):
     _, out, _ = run(tmp_path, input=b'\n{"domain":"a.com"}\n\n{broken\n{"domain":null}\n{"x":1}\n')
     errors = [json.loads(line)["error"] for line in out.splitlines()]
