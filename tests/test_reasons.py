@@ -167,7 +167,7 @@ def test_spans_are_marked_with_direction_and_strength(tmp_path):
     assert [mark["class"] for mark in marks] == ["m m4", "b b1"]
     assert marks[0]["title"] == "towards malicious: without it the score is 0.1000"
     assert re.search(r">ev</mark>il\.<mark [^>]*>com</mark></code>", text)
-    assert message == f"{tmp_path / 'page.html'}: 1 rows explained"
+    assert message == f"{tmp_path / 'page.html'}: 1 row explained"
 
 
 def test_hostile_texts_are_text(tmp_path):

@@ -51,6 +51,7 @@ class Source:
     path: str
     label: str
     format: str = "auto"
+    training_only: bool = False
 
 
 class TestSources:

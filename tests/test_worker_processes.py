@@ -19,15 +19,21 @@ def nothing():
     """Prepare nothing."""
 
 
-def children():
-    """Return the running copies of this process."""
+def all_children():
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return file.read().split()
+        return set(file.read().split())
+
+
+@pytest.fixture
+def children():
+    """Return a function that tells the running copies of this process; other tests may have left helpers."""
+    before = all_children()
+    return lambda: all_children() - before
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("tasks", [0, 1, 2, 3, 10])
-def test_every_task_gives_one_result_in_order(count, tasks):
+def test_every_task_gives_one_result_in_order(count, tasks, children):
     def work(task):
         time.sleep(0.02 * (task % 3 == 0))  # the first of each three is the last to be done
         return task, os.getpid()
@@ -70,7 +76,7 @@ def test_prepare_runs_in_each_copy_and_not_here():
     assert not seen
 
 
-def test_an_error_comes_in_its_place_and_is_raised_here():
+def test_an_error_comes_in_its_place_and_is_raised_here(children):
     def work(task):
         if task == 3:
             raise UserError(f"cannot do {task}")
@@ -95,7 +101,7 @@ def test_an_error_of_the_tasks_comes_after_the_results_before_it():
     assert done == list(range(5))
 
 
-def test_a_copy_that_is_killed_is_an_error():
+def test_a_copy_that_is_killed_is_an_error(children):
     def work(task):
         if task == 2:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -106,7 +112,7 @@ def test_a_copy_that_is_killed_is_an_error():
     assert not children()
 
 
-def test_closing_early_ends_the_copies():
+def test_closing_early_ends_the_copies(children):
     results = map_in_processes(lambda task: task, range(100), 2, nothing)
     assert next(results) == 0
     assert len(children()) == 2
