@@ -195,7 +195,7 @@ def other_versions(python: Path | None) -> dict[str, str]:
         return {"Keras": "not measured (give --other-python)"}
     program = (
         "import importlib.metadata as m, json; "
-        "print(json.dumps({n: m.version(n) for n in ('keras', 'tensorflow-cpu')}))"
+        "print(json.dumps({n: m.version(n) for n in ('keras', 'tensorflow')}))"
     )
     return json.loads(run_process(["-c", program], python=python).stdout)
 

@@ -137,7 +137,7 @@ def peak_printed_with_copies() -> Iterator[None]:
     def watch() -> None:
         nonlocal peak
         while not ended.wait(0.5):
-            peak = max(peak, _shared_kilobytes())
+            peak = max(peak, kilobytes_of_all())
 
     watcher = threading.Thread(target=watch, name="memory", daemon=True)
     watcher.start()
@@ -149,14 +149,17 @@ def peak_printed_with_copies() -> Iterator[None]:
         print(f"{PEAK_LINE}{max(peak, peak_kilobytes())}")
 
 
-def _shared_kilobytes() -> int:
-    """Return what this process and those that it has started take now; 0 where the system does not tell."""
+def kilobytes_of_all(process: str = "self") -> int:
+    """Return what a process and those that it has started take now; 0 where the system does not tell.
+
+    Memory that several share is counted once (PSS).
+    """
     total = 0
     with suppress(OSError):  # a process may end meanwhile
-        tasks = Path("/proc/self/task").glob("*/children")
-        for process in ["self", *(child for task in tasks for child in task.read_text().split())]:
+        tasks = Path(f"/proc/{process}/task").glob("*/children")
+        for one in [process, *(child for task in tasks for child in task.read_text().split())]:
             with suppress(OSError):
-                rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+                rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
                 total += int(rollup.partition("\nPss:")[2].split()[0])
     return total
 

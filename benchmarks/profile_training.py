@@ -114,7 +114,7 @@ def multiply_adds(model: nn.Module, config: Config, lengths: np.ndarray) -> dict
     }
     counts: dict[str, float] = {}
     for name, weight in model.state_dict().items():
-        if weight.dim() < 2 or name.startswith(("embedding.", "ngrams.")):
+        if weight.dim() < 2 or name.startswith(("embedding.", "ngrams.", "evidence.")):
             continue  # a bias is an addition, a table is looked up
         (times,) = [number for starts, number in uses.items() if name.startswith(starts)]
         part = name.partition(".")[0]

@@ -3,7 +3,7 @@
 python benchmarks/soak.py --folder FOLDER                     5 million rows, half an hour or more
 python benchmarks/soak.py --folder FOLDER --rows 200000
 
-Resident memory is looked at ten times a second. The figure at 10 % is the largest up to a tenth of the
+The memory of all its processes is looked at ten times a second. The figure at 10 % is the largest up to a tenth of the
 output, and the one at 100 % the largest up to the end: it may be 5 % above. One row in a hundred is no name.
 Exit code 1 where memory grows, or a row is missing.
 """
@@ -19,7 +19,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bench_names import make_names
-from benchmarks.measuring import circumstances, make_parser, positive, print_circumstances, write_figures
+from benchmarks.measuring import (
+    circumstances,
+    kilobytes_of_all,
+    make_parser,
+    positive,
+    print_circumstances,
+    write_figures,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_GROWTH = 0.05
@@ -37,16 +44,6 @@ def rows(count: int) -> Iterator[str]:
         else:
             name = names[number % DISTINCT]
             yield f"h{number // DISTINCT}.{name}" if number >= DISTINCT else name
-
-
-def resident_kb(pid: int) -> int:
-    """Return the resident memory of a process (Linux), 0 where it has ended."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    lines = [line for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(lines[0].split()[1]) if lines else 0
 
 
 def main() -> int:
@@ -89,9 +86,9 @@ def watch(source: Path, output: Path, options: argparse.Namespace) -> dict[str, 
             stderr=errors,
         )
     partial = output.with_name(f"{output.name}.partial")
-    looks: list[tuple[int, int]] = []  # bytes written, resident memory in kB
+    looks: list[tuple[int, int]] = []  # bytes written, memory in kB
     while process.poll() is None:
-        memory = resident_kb(process.pid)
+        memory = kilobytes_of_all(str(process.pid))
         if memory:
             looks.append((partial.stat().st_size if partial.exists() else 0, memory))
         time.sleep(LOOK_EVERY_S)
