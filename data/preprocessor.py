@@ -156,14 +156,15 @@ def clean(dataset: LabelledDomains, config: DataConfig) -> tuple[LabelledDomains
     -------
     The names that stay, in their order, and reason → number of rows that do not.
     """
-    is_extra = dataset.training_only
-    known = is_extra & np.isin(dataset.hashes, dataset.hashes[~is_extra])
-    candidates = np.flatnonzero(~known)
-    places, duplicates, conflicts = _distinct_rows(dataset.hashes[candidates], dataset.labels[candidates])
-    rows = candidates[places]
+    extra = np.flatnonzero(dataset.training_only)
+    known = extra[:0]
+    if len(extra):
+        known = extra[np.isin(dataset.hashes[extra], dataset.hashes[~dataset.training_only])]
+        dataset = dataset.take(np.delete(np.arange(len(dataset)), known))
+    rows, duplicates, conflicts = _distinct_rows(dataset.hashes, dataset.labels)
     kept = _cap_classes(dataset, rows, config)
     dropped = {DUPLICATE: duplicates, CONFLICT: conflicts, OVER_CAP: len(rows) - len(kept)}
-    return dataset.take(kept), add_counts(dropped, {TRAINING_ONLY: int(known.sum())})
+    return dataset.take(kept), add_counts(dropped, {TRAINING_ONLY: len(known)})
 
 
 def drop_trained_on(

@@ -39,10 +39,11 @@ def split_dataset(dataset: LabelledDomains, config: DataConfig) -> Split:
     Names that are `training_only` change nothing of that. They are in the training part, but for those
     whose registered domain has a name in another part: these are in none.
     """
-    is_extra = dataset.training_only
     parts = np.full(len(dataset), TRAIN)
-    parts[~is_extra] = _parts(dataset.judged(), config)
-    parts[is_extra & np.isin(dataset.groups, dataset.groups[parts != TRAIN])] = NOWHERE
+    parts[~dataset.training_only] = _parts(dataset.judged(), config)
+    extra = np.flatnonzero(dataset.training_only)
+    if len(extra):
+        parts[extra[np.isin(dataset.groups[extra], dataset.groups[parts != TRAIN])]] = NOWHERE
     return Split(*(np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST)))
 
 
