@@ -4,7 +4,8 @@ python benchmarks/soak.py --folder FOLDER                     5 million rows, ha
 python benchmarks/soak.py --folder FOLDER --rows 200000
 
 The memory of all its processes is looked at ten times a second. The figure at 10 % is the largest up to a
-tenth of the output, and the one at 100 % the largest up to the end: it may be 5 % above. One row in a hundred is no name.
+tenth of the output, and the one at 100 % the largest up to the end: it may be 5 % above. One row in a hundred
+is no name.
 Exit code 1 where memory grows, or a row is missing.
 """
 
