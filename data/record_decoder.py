@@ -73,7 +73,10 @@ class RecordDecoder:
             return self._decode_surely(lambda decoder: decoder.each([value]))[0]
         except RefusedBytesError:
             pass
-        built = json.loads(value.decode(), object_pairs_hook=ObjectWithRepeats, parse_int=float)
+        try:
+            built = json.loads(value.decode(), object_pairs_hook=ObjectWithRepeats, parse_int=float)
+        except json.JSONDecodeError as error:  # behind a value of a type that neither decoder knows
+            raise msgspec.DecodeError(str(error)) from None
         check_read_keys(built, self._column)
         return self._decoders[1].each([value])[0]
 

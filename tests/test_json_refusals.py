@@ -11,7 +11,7 @@ from data.json_integers import IntegerCheck
 from data.record_decoder import RecordDecoder
 from tests.fuzzing import CHECKPOINT
 from tests.test_reader_equivalence import Pairs, outcome, strictly_valid
-from utils.errors import EXIT_DONE, EXIT_FAILED
+from utils.errors import EXIT_DONE, EXIT_FAILED, DataError
 
 GOOD = '{"domain_name":"a.example"}'
 # Between the elements of an array, and what the reader of whole records is asked for besides.
@@ -271,3 +271,16 @@ def test_predict_ends_with_one_line_and_no_finished_file(element, message, separ
 
 def test_the_judge_knows_an_object_from_an_array():
     assert strictly_valid(b'[{"x":1,"x":2}]') == [Pairs([("x", 1), ("x", 2)])]
+
+
+@pytest.mark.parametrize("name", ["array.json", "lines.jsonl"])
+def test_a_number_without_an_end_before_a_fault_of_syntax_is_refused_too(tmp_path, name):
+    # Two kinds of fault in one value: the first, of a type, must not hide the second from the error's kind.
+    record = b'{"domain_name": "a.com", "sourced_on": {"$date": 1e999"2024-02-29T00:00:00Z"}}'
+    path = tmp_path / name
+    path.write_bytes(b"[" + record + b",\n" + record + b"]\n" if name == "array.json" else record + b"\n")
+    if name == "array.json":
+        with pytest.raises(DataError, match="record 1"):
+            list(read_records(path))
+    else:
+        assert [record.malformed for record in read_records(path)] == [True]
