@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from data.sample.dga_words import DECLARATION, NOUNS, VERBS, words
 from data.sample.generated_list import make_parser, write_generated
 from data.sample.random_numbers import LETTERS, numbers
+from utils.errors import run_script
 
 DIGITS, VOWELS, CONSONANTS = "0123456789", "aeiou", "bcdfghjklmnpqrstvwxyz"
 WORDS = tuple(sorted({*NOUNS, *VERBS, *DECLARATION}))
@@ -166,6 +167,10 @@ def _between(draw: Draw, low: int, high: int) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Write a list of names; return the exit code."""
+    return run_script("dga_styles.py", lambda: _run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--families", type=int, default=2000, help="how many, default: %(default)s")
     parser.add_argument("--names", type=int, default=30, help="of each family, default: %(default)s")

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from utils.errors import EXIT_DONE, UserError
+from utils.errors import EXIT_DONE
 from utils.files import write_text
+from utils.terminal_text import write_result
 
 SOURCE = "generated"
 
@@ -21,12 +21,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
 
 
 def write_generated(path: Path, found: Mapping[str, str], key: str) -> int:
-    """Write name → kind, the kind under `key`; say how many, or what is wrong; return the exit code."""
+    """Write name → kind, the kind under `key`; say how many there are, and return the exit code."""
     rows = [json.dumps({"domain_name": name, "source": SOURCE, key: kind}) for name, kind in found.items()]
-    try:
-        write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
-    except UserError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{path}: {len(found):,} names of {len(set(found.values())):,} kinds")
+    write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
+    write_result(f"{path}: {len(found):,} names of {len(set(found.values())):,} kinds")
     return EXIT_DONE

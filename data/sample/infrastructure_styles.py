@@ -15,6 +15,7 @@ from collections.abc import Callable
 from data.sample.dga_words import NOUNS, VERBS, words
 from data.sample.generated_list import make_parser, write_generated
 from data.sample.random_numbers import LETTERS, numbers
+from utils.errors import run_script
 
 DIGITS = "0123456789"
 SERVICES = words(
@@ -157,6 +158,10 @@ _ALPHABETS = {"d": DIGITS, "x": DIGITS + "abcdef", "a": DIGITS + LETTERS}
 
 def main(argv: list[str] | None = None) -> int:
     """Write a list of names; return the exit code."""
+    return run_script("infrastructure_styles.py", lambda: _run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--names", type=int, default=12_000, help="how many, default: %(default)s")
     options = parser.parse_args(argv)
