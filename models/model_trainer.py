@@ -34,6 +34,7 @@ from models.training_state import (
 )
 from models.training_step import TrainingStep
 from models.validation import Metrics, Validation
+from models.weight_average import WeightAverage
 from utils.config import Config, as_config
 from utils.errors import CheckpointError, UserError
 from utils.processes import OneProcess
@@ -93,6 +94,7 @@ class ModelTrainer:
         self.progress_off = None if shown is None else not shown  # tqdm: None means "not a tty"
         self.train_step = TrainingStep(self.model, self.settings, self.device, self.processes)
         self.optimizer = self.train_step.optimizer
+        self.average = WeightAverage(self.model)  # of `training.averaged_epochs`
         self.history: dict[str, list[float]] = {}
         self.best = BestWeights(self.settings.early_stopping_metric, self.settings.early_stopping_min_delta)
         self.epoch = 0  # epochs that are complete
@@ -156,7 +158,7 @@ class ModelTrainer:
                 started = time.perf_counter()
                 self._train_epoch(data)
                 values = self.sums.totals(self.processes).averages()
-                with self.train_step.autocast():
+                with self.train_step.autocast(), self.average.applied():
                     values |= validation(self.model, self.settings.batch_size, self.device, self.epoch + 1)
                 values["learning_rate"] = self._learning_rate(0)
                 self._finish_epoch(values, time.perf_counter() - started, len(data))
@@ -178,6 +180,8 @@ class ModelTrainer:
                 batch = batches[self.step]
                 self.train_step(data, batch, self.step, self._learning_rate(self.step), self.sums)
                 self.step += 1
+                if self.epoch >= self.settings.epochs - self.settings.averaged_epochs:
+                    self.average.add()
                 bar.update(len(batch.rows))
                 if self.step % STEPS_BETWEEN_LOOKS == 0 or self.step == len(batches):
                     self._raise_if_not_finite()
@@ -197,7 +201,8 @@ class ModelTrainer:
         self.sums = EpochSums()
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
-        improved = self.best.update(values[self.best.metric], self.epoch, self.model)
+        with self.average.applied():
+            improved = self.best.update(values[self.best.metric], self.epoch, self.model)
         if self.on_epoch_end is not None and self.processes.is_first:
             self.on_epoch_end(EpochResult(self.epoch, values, improved, elapsed_s, num_names / elapsed_s))
         self.save()
@@ -214,6 +219,7 @@ class ModelTrainer:
         return {
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict(),
             "best": self.best.state_dict(),
             "history": {name: list(column) for name, column in self.history.items()},
             "epoch": self.epoch,
@@ -242,6 +248,7 @@ class ModelTrainer:
         """Take a state that may come from a damaged or hostile file."""
         self.model.load_state_dict(state["model"])
         load_optimizer(self.optimizer, state["optimizer"])
+        self.average.load_state_dict(state.get("average", {"count": 0}))  # earlier versions had none
         self.best.load_state_dict(state["best"])
         if self.best.state is not None:
             require_same_shapes(self.best.state, self.model.state_dict())

@@ -7,7 +7,9 @@ from torch import nn
 
 from utils.config import TrainingConfig
 
-FINAL_FRACTION = 0.01  # of the peak learning rate, reached at the end of the cosine
+# Of the peak learning rate, at the end of the cosine: where the training ends there, and where weights are
+# averaged from there on, which have to keep moving.
+FINAL_FRACTION, AVERAGING_FRACTION = 0.01, 0.5
 
 
 def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
@@ -31,15 +33,16 @@ def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Op
 def learning_rate(step: int, steps_per_epoch: int, settings: TrainingConfig) -> float:
     """Return the learning rate of a step, counted from the start of the training.
 
-    Linear warm-up, then constant or half a cosine over all epochs (Loshchilov, Hutter 2017,
-    arXiv:1608.03983).
+    Linear warm-up, then constant or half a cosine (Loshchilov, Hutter 2017, arXiv:1608.03983) over all epochs
+    but `averaged_epochs`, in which the rate stays where the cosine ended.
     """
-    total = steps_per_epoch * settings.epochs
+    total = steps_per_epoch * (settings.epochs - settings.averaged_epochs)
     warmup = int(settings.warmup_fraction * total)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     if settings.schedule == "constant":
         return settings.learning_rate
-    progress = (step - warmup) / max(total - warmup, 1)
+    progress = min((step - warmup) / max(total - warmup, 1), 1.0)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return settings.learning_rate * (FINAL_FRACTION + (1 - FINAL_FRACTION) * cosine)
+    final = AVERAGING_FRACTION if settings.averaged_epochs else FINAL_FRACTION
+    return settings.learning_rate * (final + (1 - final) * cosine)

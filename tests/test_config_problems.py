@@ -38,6 +38,7 @@ WRONG_VALUES = [
     ("model.dense_units", f"{[1] * 33}", "must have at most 32 items. Got 33"),
     ("model.conv_filters[1]", "[64, 0]", f"{SIZE}. Got 0"),
     ("model.conv_filters[1]", "[64, big]", f"{SIZE}. Got 'big' (str)"),
+    ("training.averaged_epochs", "50", "must be fewer than training.epochs (50). Got 50"),
     ("output.name", "7", "must be a text. Got 7 (int)"),
     ("output.name", "a/b", "must be a plain folder name. Got 'a/b'"),
     ("output.name", "''", "must be a plain folder name. Got ''"),

@@ -30,6 +30,14 @@ def test_the_constant_learning_rate_warms_up_too():
     assert learning_rate(0, 10, TrainingConfig(learning_rate=0.1, warmup_fraction=0.0)) == 0.1
 
 
+def test_the_learning_rate_stays_at_a_half_while_weights_are_averaged():
+    settings = TrainingConfig(learning_rate=0.1, epochs=4, averaged_epochs=2, warmup_fraction=0.1)
+    rates = [learning_rate(step, 10, settings) for step in range(40)]
+    assert rates[:3] == pytest.approx([0.05, 0.1, 0.1])
+    assert rates[11] == pytest.approx(0.075)  # half of the way to a half
+    assert rates[20:] == pytest.approx([0.05] * 20)
+
+
 def test_every_step_is_done_at_its_learning_rate():
     model, seen, config = toy_model(), [], toy_config(epochs=2)
     trainer = ModelTrainer(model, config)

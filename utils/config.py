@@ -98,6 +98,7 @@ class TrainingConfig:
     learning_rate: float = option(0.001, above=0.0)
     weight_decay: float = option(0.01, low=0.0)
     schedule: str = option("cosine", choices=("cosine", "constant"))
+    averaged_epochs: int = option(0, low=0)
     warmup_fraction: float = option(0.05, low=0.0, below=1.0)
     gradient_clip: float | None = option(1.0, above=0.0)
     class_weights: str | Mapping[str, float] = option("sqrt")

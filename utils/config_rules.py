@@ -39,6 +39,12 @@ def contradictions(config: "Config", is_sound: Callable[..., bool]) -> list[str]
     problems += [problem for key in PATHS if is_sound(key) for problem in _path_problems(key, config)]
     if is_sound("data.classes", "training.class_weights"):
         problems += _weight_problems(config.training.class_weights, config.data.classes)
+    if is_sound("training.epochs", "training.averaged_epochs"):
+        epochs, averaged = config.training.epochs, config.training.averaged_epochs
+        if averaged >= epochs:
+            problems.append(
+                f"training.averaged_epochs: must be fewer than training.epochs ({epochs}). Got {averaged}"
+            )
     return problems
 
 
