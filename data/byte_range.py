@@ -12,6 +12,13 @@ class ByteRange(ByteSource):
 
     What tells the file's format stands at its beginning only: `head` is empty for any later range, and a line
     there may look like the beginning of another kind of file.
+
+    Attributes
+    ----------
+    is_last
+        Whether it reaches to the end of the file.
+    line_before
+        The end of the line before it, b"" where there is none.
     """
 
     def __init__(
@@ -19,9 +26,13 @@ class ByteRange(ByteSource):
     ) -> None:
         super().__init__(path, progress)
         self._start, self._end = start, end
+        self.is_last = False
+        self.line_before = b""
 
     def _look_at_start(self, file: io.RawIOBase) -> None:
-        self._file.seek(self._start)
+        self.is_last = self._end >= self._file.seek(0, io.SEEK_END)
+        self._file.seek(max(self._start - 3, 0))
+        self.line_before = self._file.read(min(self._start, 3))
         content = _FirstBytes(file, self._end - self._start)
         if self._start == 0:
             super()._look_at_start(content)

@@ -6,7 +6,7 @@ from pathlib import Path
 from data.byte_range import ByteRange
 from data.byte_source import STDIN, ByteSource
 from data.file_format import column_number, detect_format
-from data.json_reader import read_json
+from data.json_reader import read_array_part, read_json
 from data.record import DETAIL_KEYS, Record, is_path
 from data.sources import SourceFile, resolve_sources
 from data.table_reader import read_csv, read_zeek
@@ -53,8 +53,9 @@ def read_records(
     progress
         Called with the number of bytes newly read from the (compressed) file, once a block.
     span
-        Read only the lines between two places, from `data.file_parts.split_files`; `format` is its, too.
-        Lines are counted from the first place on, and `position` says so.
+        Read only the lines between two places, from `data.file_parts.split_file`; `format` is its, too. Lines
+        and records are counted from the first place on, and `position` says so. Not with `keep_fields` or a
+        path as `column` where the format is "json".
 
     Yields
     ------
@@ -79,7 +80,10 @@ def read_records(
         chosen = detect_format(source) if format == "auto" else format
         if chosen in ("json", "jsonl") and column in DETAIL_KEYS:
             raise source.error(f"the key {column!r} tells where a name comes from, it cannot hold the name")
-        records = _reader(source, chosen, column, keep_fields, strict)
+        if span is not None and chosen == "json":
+            records = read_array_part(source, column)
+        else:
+            records = _reader(source, chosen, column, keep_fields, strict)
         if span is not None and span[0]:
             records = _placed_after(span[0], records)
         first = next(records, None)

@@ -20,6 +20,7 @@ from typing import Any
 
 import ijson
 
+from data.byte_range import ByteRange
 from data.byte_source import READ_BYTES, ByteSource
 from data.json_blocks import read_one_a_line
 from data.json_checks import CheckedBytes, RefusedBytesError
@@ -31,6 +32,8 @@ from data.record_decoder import repeated
 MAX_DEPTH = 10_000
 
 _ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
+# Stands for records that were read before: it keeps the grammar, in which no array ends after a comma.
+_STAND_IN = b"[null,"
 _END = object()  # what comes after the last element
 _OPENINGS = frozenset({"start_map", "start_array"})
 _DEPTH_CHANGES = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
@@ -52,14 +55,34 @@ def read_json(source: ByteSource, column: str | None) -> Iterator[Record]:
         yield from _read_any_layout(source, iter(()), 0, column)
         return
     source.skip(start)
-    number, rest = yield from read_one_a_line(source, column)
-    # The stand-in keeps the grammar: an array with records before `rest` must not end right after its comma.
-    start = chain((b"[null," if number else b"[",), rest)
-    yield from _read_any_layout(source, start, number, column)
+    number, rest = yield from read_one_a_line(source, column, source.head)
+    start = chain((_STAND_IN if number else b"[",), rest)
+    yield from _read_any_layout(source, start, number, column, follows_stand_in=number > 0)
+
+
+def read_array_part(source: ByteRange, column: str | None) -> Iterator[Record]:
+    """Yield the records of a part of an array, of whose lines each is one record and a comma.
+
+    Raises
+    ------
+    DataError
+        It may be that the array is damaged, but also that its layout is another: the whole file tells.
+    """
+    if source.head:
+        source.skip(array_start(source) or 0)
+    number, rest = yield from read_one_a_line(source, column, source.head or source.line_before)
+    first = next(rest, b"")
+    if first or source.is_last:
+        start = chain((_STAND_IN, first), rest)
+        yield from _read_any_layout(source, start, number, column, follows_stand_in=True)
 
 
 def _read_any_layout(
-    source: ByteSource, start: Iterator[bytes], number: int, column: str | None
+    source: ByteSource,
+    start: Iterator[bytes],
+    number: int,
+    column: str | None,
+    follows_stand_in: bool = False,
 ) -> Iterator[Record]:
     """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`.
 
@@ -76,8 +99,8 @@ def _read_any_layout(
             yield untrapped(_single_record, source, events, column)
         elif first != "start_array":
             raise source.error("expected a JSON array of records, found a single value")
-        elif number:
-            next(events)  # the stand-in
+        elif follows_stand_in:
+            next(events)
         while first == "start_array":
             element = untrapped(_next_element, events, attributes)
             if element is _END:

@@ -1,5 +1,6 @@
 """The arrays of a data set: what one file yields, and many files put together."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from data.name_table import NameTable
 
 UNKNOWN_DAY = -1  # a name without a date
 NO_WORD = ""  # a name without a source or a family
+MAX_WORDS = 2**16  # distinct sources and families of one file; more would not be a vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,25 @@ def join_datasets(datasets: Sequence[LabelledDomains]) -> LabelledDomains:
         training_only=np.concatenate([dataset.training_only for dataset in datasets]),
         classes=datasets[0].classes,
         words=words,
+    )
+
+
+def join_parts(parts: Sequence[FileNames]) -> FileNames | None:
+    """Put the parts of a file together; None where they have more than `MAX_WORDS` words."""
+    words, translation = _common_words([part.words for part in parts])
+    if len(words) > MAX_WORDS:
+        return None
+    pairs = list(zip(translation, parts, strict=True))
+    return FileNames(
+        names=NameTable.concatenate([part.names for part in parts]),
+        hashes=np.concatenate([part.hashes for part in parts]),
+        groups=np.concatenate([part.groups for part in parts]),
+        days=np.concatenate([part.days for part in parts]),
+        sources=np.concatenate([places[part.sources] for places, part in pairs]).astype(np.uint16),
+        families=np.concatenate([places[part.families] for places, part in pairs]).astype(np.uint16),
+        words=words,
+        num_records=sum(part.num_records for part in parts),
+        drops=dict(sum((Counter(part.drops) for part in parts), Counter())),
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.domain_name import registered_domain
-from data.file_gathering import stable_hash
+from data.file_names import stable_hash
 from data.labelled_domains import UNKNOWN_DAY, LabelledDomains
 from data.name_table import NameTable, offsets_from_lengths
 

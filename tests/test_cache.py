@@ -9,7 +9,8 @@ import pytest
 
 from data import cache
 from data.data_loader import SourceFile
-from data.file_gathering import gather_file, gather_files
+from data.file_gathering import gather_files
+from data.file_names import gather_file
 from tests.zenodo_records import write_records
 from utils.errors import UserError
 
@@ -41,7 +42,7 @@ def forbid_reading(monkeypatch):
     def fail(*_arguments, **_options):
         raise AssertionError("the data file was read again")
 
-    monkeypatch.setattr("data.file_gathering.read_records", fail)
+    monkeypatch.setattr("data.file_names.read_records", fail)
 
 
 def test_the_second_time_comes_from_the_cache_and_is_the_same(source, tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ import pytest
 
 from data import file_gathering
 from data.data_loader import SourceFile
-from data.file_gathering import gather_file, gather_files
+from data.file_gathering import gather_files
+from data.file_names import gather_file
 from data.progress_bars import NOT_BEGUN, ProgressBars
 from tests.test_cache import assert_same
 from tests.zenodo_records import write_records

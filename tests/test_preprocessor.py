@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data import rejection
-from data.file_gathering import MISSING_NAME
+from data.file_names import MISSING_NAME
 from data.labelled_domains import UNKNOWN_DAY, join_datasets
 from data.preprocessor import add_counts, class_weights, clean, drop_trained_on, load_parts, read_rows
 from data.split import split_dataset

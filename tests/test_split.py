@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.file_gathering import stable_hash
+from data.file_names import stable_hash
 from data.labelled_domains import UNKNOWN_DAY
 from data.split import split_dataset, unit_interval
 from tests.labelled import labelled_domains
