@@ -3,19 +3,24 @@
     python benchmarks/bench_reading.py --folder /large/disk/folder
     python benchmarks/bench_reading.py --folder folder --megabytes 50 --repeats 3 --output reading.json
 
-It makes the files with a seed (about 1.6 GB for the defaults) and uses them again when they are there. Each
+It makes the files with a seed (about 6 GB for the defaults) and uses them again when they are there. Each
 reader runs in a process of its own, one after the other in each round, so that a ratio compares neighbours
 in time. MB/s are given by the clock and by the processor time, which a busy machine changes less. Linux only.
+
+Reading is measured on one core. Then there is the whole way of a large file into a training, which two
+processes share: reading, normalising, public suffixes, arrays; the others read only, and use one core.
 """
 
 import argparse
 import gzip
 import json
+import os
 import shutil
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -32,11 +37,13 @@ from benchmarks.measuring import (
     summarize,
     write_figures,
 )
-from data.data_loader import read_records
+from data.data_loader import SourceFile, read_records
+from data.file_gathering import gather_files
 from tests.zenodo_records import write_records
 
 # What the others are compared with, and the reader of the first bar.
 OURS = "read_records, one a line"
+GATHERED, GATHERED_ALONE = "gather_files, two processes", "gather_files, one process"
 YARDSTICKS = ("ijson, item.domain_name", "msgspec, from memory")
 
 
@@ -49,6 +56,12 @@ class Name(msgspec.Struct):
 def by_read_records(path: Path) -> tuple[int, float, float]:
     """Count the records of a file."""
     return timed(lambda: sum(1 for _ in read_records(path)))
+
+
+def by_gather_files(path: Path, workers: int) -> tuple[int, float, float]:
+    """Count the names of a file that go into a training."""
+    files = [SourceFile(path, "benign", "json")]
+    return timed(lambda: gather_files(files, workers=workers, show_progress=False)[0].num_records)
 
 
 def by_ijson_names(path: Path) -> tuple[int, float, float]:
@@ -74,8 +87,9 @@ def by_msgspec_with_reading(path: Path) -> tuple[int, float, float]:
     return timed(lambda: len(msgspec.json.decode(path.read_bytes(), type=list[Name])))
 
 
-# name → (layout of the file, reader)
-READERS: dict[str, tuple[str, Callable[[Path], tuple[int, float, float]]]] = {
+Reader = Callable[[Path], tuple[int, float, float]]
+# Name → layout of the file, and reader.
+READERS: dict[str, tuple[str, Reader]] = {
     OURS: ("mongoexport", by_read_records),
     YARDSTICKS[0]: ("mongoexport", by_ijson_names),
     YARDSTICKS[1]: ("mongoexport", by_msgspec),
@@ -86,6 +100,12 @@ READERS: dict[str, tuple[str, Callable[[Path], tuple[int, float, float]]]] = {
     "read_records, pretty-printed": ("pretty", by_read_records),
     "read_records, single line": ("single_line", by_read_records),
 }
+OF_LARGE_FILE = {
+    GATHERED: ("mongoexport", partial(by_gather_files, workers=2)),
+    GATHERED_ALONE: ("mongoexport", partial(by_gather_files, workers=1)),
+    **{name: READERS[name] for name in (*YARDSTICKS, "msgspec, read and decoded")},
+}
+ALL_READERS = READERS | OF_LARGE_FILE
 
 
 def main() -> int:
@@ -97,14 +117,24 @@ def main() -> int:
     report = circumstances() | {"ijson_backend": ijson.backend_name, "repeats": options.repeats}
     print_circumstances(report)
     files = {layout: make_file(options.folder, layout, options.megabytes) for layout, _ in READERS.values()}
-    print(f"ijson runs on {ijson.backend_name}; one core is used; files of {options.megabytes} MB, made up\n")
-    report["readers"] = measure_readers(files, options.repeats)
-    report["ratios"] = ratios(report["readers"])
+    print(f"ijson runs on {ijson.backend_name}; files of {options.megabytes} MB, made up, on one core\n")
+    report["readers"] = measure_readers(READERS, files, options.repeats)
+    report["ratios"] = ratios(report["readers"], OURS)
+    print_speeds(report["readers"], report["ratios"], OURS)
     report["memory"] = {
         megabytes: measure_memory(make_file(options.folder, "mongoexport", megabytes))
-        for megabytes in (options.large_megabytes // 10, options.large_megabytes)
+        for megabytes in (options.memory_megabytes // 10, options.memory_megabytes)
     }
-    print_report(report)
+    print("\nmemory that reading one record a line adds to the process")
+    for megabytes, row in report["memory"].items():
+        print(f"{megabytes:>6,} MB, {row['records']:>8,} records: {row['added_mb']:.1f} MB")
+    report["large"] = {}
+    for megabytes in options.large_megabytes:
+        files = {"mongoexport": make_file(options.folder, "mongoexport", megabytes)}
+        readers = measure_readers(OF_LARGE_FILE, files, options.large_repeats)
+        report["large"][megabytes] = {"readers": readers, "ratios": ratios(readers, GATHERED)}
+        print(f"\na file of {megabytes:,} MB; memory is that of the first process\n")
+        print_speeds(readers, report["large"][megabytes]["ratios"], GATHERED)
     write_figures(options.output, report)
     return 0
 
@@ -115,17 +145,32 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, required=True, help="where to keep the files")
     parser.add_argument("--megabytes", type=positive, default=310, help="to time (default: %(default)s)")
     parser.add_argument(
-        "--large-megabytes", type=positive, default=1000, help="for the memory (default: %(default)s)"
+        "--memory-megabytes", type=positive, default=1000, help="for the memory (default: %(default)s)"
     )
-    parser.add_argument("--stage", choices=READERS, help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument(
+        "--large-megabytes",
+        type=positive,
+        nargs="*",
+        default=[1000, 4000],
+        help="of the files that two processes share (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--large-repeats", type=positive, default=3, help="of each reader of those (default: %(default)s)"
+    )
+    parser.add_argument("--stage", choices=ALL_READERS, help=argparse.SUPPRESS)  # in a process of its own
     return parser.parse_args()
 
 
 def timed(run: Callable[[], int]) -> tuple[int, float, float]:
     """Return what `run` returns, its seconds by the clock, and its processor seconds."""
-    start_s, start_cpu_s = time.perf_counter(), time.process_time()
+    start_s, start_cpu_s = time.perf_counter(), _processor_s()
     count = run()
-    return count, time.perf_counter() - start_s, time.process_time() - start_cpu_s
+    return count, time.perf_counter() - start_s, _processor_s() - start_cpu_s
+
+
+def _processor_s() -> float:
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
 
 
 def memory_kilobytes(key: str) -> int:
@@ -140,7 +185,7 @@ def memory_kilobytes(key: str) -> int:
 def run_stage(name: str, path: Path) -> int:
     """Run one reader in this process and print its figures."""
     before = memory_kilobytes("VmRSS")
-    count, elapsed_s, cpu_s = READERS[name][1](path)
+    count, elapsed_s, cpu_s = ALL_READERS[name][1](path)
     figures = {"records": count, "elapsed_s": elapsed_s, "cpu_s": cpu_s}
     print(json.dumps(figures | {"added_mb": (memory_kilobytes("VmHWM") - before) / 1024}))
     return 0
@@ -149,7 +194,7 @@ def run_stage(name: str, path: Path) -> int:
 def in_process(name: str, path: Path) -> dict[str, float]:
     """Run one reader in a process of its own."""
     arguments = [__file__, "--folder", str(path), "--stage", name]
-    return json.loads(run_process(arguments, threads=1).stdout)
+    return json.loads(run_process(arguments, threads=2 if name == GATHERED else 1).stdout)
 
 
 def make_file(folder: Path, layout: str, megabytes: int) -> Path:
@@ -167,16 +212,18 @@ def make_file(folder: Path, layout: str, megabytes: int) -> Path:
     return unfinished.rename(path)
 
 
-def measure_readers(files: dict[str, Path], repeats: int) -> dict[str, dict]:
-    """Run all readers in rounds, after one that does not count, and return the figures of each."""
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in READERS}
+def measure_readers(
+    chosen: dict[str, tuple[str, Reader]], files: dict[str, Path], repeats: int
+) -> dict[str, dict]:
+    """Run some readers in rounds, after one that does not count, and return the figures of each."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     for number in range(repeats + 1):
-        for name, (layout, _) in READERS.items():
+        for name, (layout, _) in chosen.items():
             figures = in_process(name, files[layout])
             if number:
                 runs[name].append(figures)
     readers = {}
-    for name, (layout, _) in READERS.items():
+    for name, (layout, _) in chosen.items():
         # Of a compressed file, the speed is that of its content.
         size_mb = files["mongoexport" if layout == "gzip" else layout].stat().st_size / 1e6
         readers[name] = {
@@ -191,16 +238,16 @@ def measure_readers(files: dict[str, Path], repeats: int) -> dict[str, dict]:
     return readers
 
 
-def ratios(readers: dict[str, dict]) -> dict[str, dict[str, dict[str, float]]]:
+def ratios(readers: dict[str, dict], name_of_ours: str) -> dict[str, dict[str, dict[str, float]]]:
     """Return how much faster our reader is than each other one of the same file, round by round."""
-    ours = readers[OURS]
+    ours = readers[name_of_ours]
     return {
         name: {
             unit: summarize([theirs / mine for theirs, mine in zip(reader[unit], ours[unit], strict=True)])
             for unit in ("elapsed_s", "cpu_s")
         }
         for name, reader in readers.items()
-        if READERS[name][0] == READERS[OURS][0] and name != OURS
+        if ALL_READERS[name][0] == ALL_READERS[name_of_ours][0] and name != name_of_ours
     }
 
 
@@ -214,26 +261,22 @@ def measure_memory(path: Path) -> dict[str, float]:
     }
 
 
-def print_report(report: dict) -> None:
-    """Print the report as tables."""
-    print(f"{'reader (median of ' + str(report['repeats']) + ', min–max)':<34}{'records':>9}"
-          f"{'MB/s':>22}{'MB/s of CPU time':>22}{'adds MB':>9}")  # fmt: skip
-    for name, row in report["readers"].items():
+def print_speeds(readers: dict[str, dict], ratios: dict[str, dict], name_of_ours: str) -> None:
+    """Print the speeds of some readers, and the ratios to ours, as tables."""
+    print(f"{'reader (median, min–max)':<34}{'records':>9}{'MB/s':>22}{'MB/s of CPU time':>22}{'adds MB':>9}")
+    for name, row in readers.items():
         clock, cpu = (
             f"{figures['median']:.0f} ({figures['min']:.0f}–{figures['max']:.0f})"
             for figures in (row["mb_per_s"], row["mb_per_cpu_s"])
         )
         print(f"{name:<34}{row['records']:>9,}{clock:>22}{cpu:>22}{row['added_mb']['median']:>9.0f}")
-    print(f"\n{'times the speed of … (one a line)':<34}{'by the clock':>31}{'by CPU time':>22}")
-    for name, row in report["ratios"].items():
+    print(f"\n{name_of_ours + ', times …':<34}{'by the clock':>31}{'by CPU time':>22}")
+    for name, row in ratios.items():
         clock, cpu = (
             f"{figures['median']:.2f} ({figures['min']:.2f}–{figures['max']:.2f})"
             for figures in (row["elapsed_s"], row["cpu_s"])
         )
         print(f"{name:<34}{clock:>31}{cpu:>22}")
-    print("\nmemory that reading one record a line adds to the process")
-    for megabytes, row in report["memory"].items():
-        print(f"{megabytes:>6,} MB, {row['records']:>8,} records: {row['added_mb']:.1f} MB")
 
 
 if __name__ == "__main__":

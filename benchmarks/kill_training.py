@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {
     "data.root": ROOT / "data" / "sample",
     "training.epochs": 12,
+    "training.averaged_epochs": 5,
     "training.batch_size": 32,
     "training.checkpoint_minutes": 0.003,
     "model.conv_filters": "[16, 16]",

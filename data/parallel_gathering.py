@@ -5,6 +5,7 @@ know their number. Then the file is read as a whole, by one process, so that an 
 read all the same, and an error names the place.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -23,6 +24,7 @@ from data.file_parts import FilePart
 from data.labelled_domains import FileNames, join_parts
 from data.progress_bars import NOT_BEGUN, ProgressBars
 from utils.errors import EXIT_FAILED, DataError, UserError
+from utils.worker_processes import can_fork
 
 _NONE_WANTED = -1
 _SECONDS_BETWEEN_REPORTS = 0.2
@@ -44,8 +46,8 @@ def gather_in_processes(
     UserError
         A process was killed, or the cache cannot be written.
     """
-    # A fork of a process with threads may hang.
-    gathering = _Gathering(files, parts, cache_dir, multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("fork" if can_fork() else "spawn")
+    gathering = _Gathering(files, parts, cache_dir, context)
     processes = min(workers, sum(map(len, parts)))
     try:
         with ProcessPoolExecutor(
@@ -212,6 +214,8 @@ def _initialize_worker(shared: _Shared) -> None:
     global _shared
     _shared = shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has this process's handlers
+    gc.freeze()  # looking through its objects would copy the memory that they lie in
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -106,7 +106,7 @@ def is_allowed(importer, imported):
             "utils.processes",
         )
     if layer == "data":
-        return target == "data" or imported == "utils.config"
+        return target == "data" or imported in ("utils.config", "utils.worker_processes")
     return target == "utils"
 
 
