@@ -109,7 +109,13 @@ def prepare(options: argparse.Namespace) -> tuple[Path, int]:
             max_length=shipped.data.max_length,
             cache_dir=str(options.folder.resolve() / "cache"),
         ),
-        training=replace(shipped.training, epochs=2, schedule="constant", early_stopping_metric="val_loss"),
+        training=replace(
+            shipped.training,
+            epochs=2,
+            averaged_epochs=0,
+            schedule="constant",
+            early_stopping_metric="val_loss",
+        ),
         evaluation=replace(shipped.evaluation, baseline=False, bootstrap_resamples=0, calibrate=False),
         output=replace(shipped.output, directory="runs", name="scaling", tensorboard=False, figures=False),
     )

@@ -76,7 +76,9 @@ def measure(options: argparse.Namespace) -> dict:
         No name, or every name of a class, is left out.
     """
     config = load_config(options.config, options.overrides)
-    config = replace(config, training=replace(config.training, epochs=options.epochs))
+    averaged = min(config.training.averaged_epochs, options.epochs - 1)
+    training = replace(config.training, epochs=options.epochs, averaged_epochs=averaged)
+    config = replace(config, training=training)
     report = circumstances() | {"sources": options.sources, "families": options.families}
     print_circumstances(report)
     parts = load_parts(config.data).parts

@@ -84,3 +84,11 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_exit_code_1(tmp_path, c
     error = capsys.readouterr().err
     assert error.startswith("dga_styles.py: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-3"])
+def test_no_names_are_no_list(tmp_path, capsys, number):
+    path = tmp_path / "x.json"
+    assert main(["--output", str(path), "--families", "2", "--names", number]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not path.exists()

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from utils.errors import EXIT_DONE
+from utils.errors import EXIT_DONE, ConfigError
 from utils.files import write_text
 from utils.terminal_text import write_result
 
@@ -21,7 +21,15 @@ def make_parser(description: str) -> argparse.ArgumentParser:
 
 
 def write_generated(path: Path, found: Mapping[str, str], key: str) -> int:
-    """Write name → kind, the kind under `key`; say how many there are, and return the exit code."""
+    """Write name → kind, the kind under `key`; say how many there are, and return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        There is no name.
+    """
+    if not found:
+        raise ConfigError("there is no name to write: the numbers asked for must be above 0")
     rows = [json.dumps({"domain_name": name, "source": SOURCE, key: kind}) for name, kind in found.items()]
     write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
     write_result(f"{path}: {len(found):,} names of {len(set(found.values())):,} kinds")
