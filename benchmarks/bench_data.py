@@ -5,7 +5,8 @@ python benchmarks/bench_data.py --folder folder --gigabytes 0.2 --names 100000 -
 
 It makes two data sets with a seed. One has short records and 1.1 million names, as many as the Zenodo files:
 what the names cost. The other has records as long as Zenodo's, 100 MB and then 1 GB: what the bytes cost.
-Each figure is of a process of its own, and the memory that of all its copies that read. Files that are there already are used again.
+Each figure is of a process of its own; its memory includes that of its copies that read. Files that are there
+already are used again.
 """
 
 import argparse
