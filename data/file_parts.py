@@ -106,7 +106,10 @@ def _is_compressed(path: Path) -> bool:
 
 def _has_one_record_a_line(source: ByteSource) -> bool:
     """Tell whether the first line of an array, after its opening, is a value and a comma."""
-    source.skip(array_start(source) or 0)
+    start = array_start(source)
+    if start is None:
+        return False
+    source.skip(start)
     line = next(source.pieces(MAX_RECORD_BYTES), b"")
     if not line.endswith((b",\n", b",\r\n")):
         return False

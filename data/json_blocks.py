@@ -20,14 +20,14 @@ BLOCK_BYTES = 1024 * 1024
 
 
 def read_one_a_line(
-    source: ByteSource, column: str | None, line: bytes
+    source: ByteSource, column: str | None, lines: bytes
 ) -> Generator[Record, None, tuple[int, Iterator[bytes]]]:
     """Yield the records of an array, whose opening has been read, as far as each line ends with a comma.
 
     Parameters
     ----------
-    line
-        A line of the file, which tells how its lines end.
+    lines
+        Some of the file, of which the end of the first line that is not blank tells how all lines end.
 
     Returns
     -------
@@ -37,7 +37,8 @@ def read_one_a_line(
         The bytes after them that have been read from `source`, in small pieces. There are some wherever the
         last element is reached, a line is no element, or a line is longer than `MAX_RECORD_BYTES`.
     """
-    block = _Block(b",\r\n" if line.endswith(b"\r\n") else b",\n")
+    first, line_feed, _ = lines.lstrip().partition(b"\n")
+    block = _Block(b",\r\n" if first.endswith(b"\r") and line_feed else b",\n")
     decoder = RecordDecoder(column)
     number = 0
     while block.read_from(source):

@@ -69,7 +69,10 @@ def read_array_part(source: ByteRange, column: str | None) -> Iterator[Record]:
         It may be that the array is damaged, but also that its layout is another: the whole file tells.
     """
     if source.head:
-        source.skip(array_start(source) or 0)
+        start = array_start(source)
+        if start is None:
+            raise source.error("expected a JSON array of records")
+        source.skip(start)
     number, rest = yield from read_one_a_line(source, column, source.head or source.line_before)
     first = next(rest, b"")
     if first or source.is_last:

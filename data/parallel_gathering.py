@@ -8,10 +8,12 @@ read all the same, and an error names the place.
 import gc
 import multiprocessing
 import os
+import queue
 import signal
 import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
@@ -82,7 +84,7 @@ class _Task:
 
 
 class _Shared:
-    """What the processes tell each other: a number each, so that none waits for another.
+    """What the processes tell each other: a number each, without locks: a killed process would keep one.
 
     Attributes
     ----------
@@ -95,9 +97,9 @@ class _Shared:
     """
 
     def __init__(self, context: BaseContext, num_files: int, num_slots: int) -> None:
-        self.progress = context.Array("q", [0, NOT_BEGUN] * num_slots)
-        self.is_read_whole = context.Array("b", num_files)
-        self.last_wanted = context.Value("q", num_files - 1)
+        self.progress = context.RawArray("q", [0, NOT_BEGUN] * num_slots)
+        self.is_read_whole = context.RawArray("b", num_files)
+        self.last_wanted = context.RawValue("q", num_files - 1)
 
 
 class _Gathering:
@@ -124,6 +126,7 @@ class _Gathering:
         self._results: dict[int, FileNames] = {}
         self._errors: dict[int, BaseException] = {}
         self._pending: dict[Future[FileNames], _Task] = {}
+        self._done: queue.SimpleQueue[Future[FileNames]] = queue.SimpleQueue()
 
     def run(self, pool: ProcessPoolExecutor, bars: ProgressBars) -> list[FileNames]:
         """Let the workers read everything, and return it.
@@ -134,11 +137,19 @@ class _Gathering:
         for file, parts in enumerate(self._parts):
             for place in range(len(parts)):
                 self._submit(pool, _Task(file, place, self._slots[file][place]))
+        next_report = 0.0
         while self._pending:
-            done, _ = wait(self._pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
-            bars.update([number for file in range(len(self._files)) for number in self._progress_of(file)])
-            for future in done:
+            try:
+                future = self._done.get(timeout=_SECONDS_BETWEEN_REPORTS)
+            except queue.Empty:
+                future = None
+            if future is not None:
                 self._take(pool, self._pending.pop(future), future)
+            if time.monotonic() >= next_report or not self._pending:  # it looks at every file
+                bars.update(
+                    [number for file in range(len(self._files)) for number in self._progress_of(file)]
+                )
+                next_report = time.monotonic() + _SECONDS_BETWEEN_REPORTS
         if self._errors:
             raise self._errors[min(self._errors)]
         return [self._results[file] for file in range(len(self._files))]
@@ -151,6 +162,7 @@ class _Gathering:
         else:
             future = pool.submit(_read_file, task, file, self._cache_dir)
         self._pending[future] = task
+        future.add_done_callback(self._done.put)
 
     def _take(self, pool: ProcessPoolExecutor, task: _Task, future: Future[FileNames]) -> None:
         """Take what became of a task."""
@@ -178,12 +190,19 @@ class _Gathering:
         parts = self._read[file]
         names = join_parts([parts[place] for place in range(len(parts))])
         parts.clear()
-        if names is None or path.stat().st_size != sum(part.num_bytes for part in self._parts[file]):
+        if names is None or not names.num_records or not self._has_its_size(file):
             self._read_whole(pool, file)
             return
         if self._cache_dir is not None and cache.cache_key(path, format) == self._keys[file]:
             cache.store(self._cache_dir, self._keys[file], names)
         self._results[file] = names
+
+    def _has_its_size(self, file: int) -> bool:
+        """Tell whether a file still is as large as it was when it was divided."""
+        try:
+            return self._files[file].path.stat().st_size == sum(part.num_bytes for part in self._parts[file])
+        except OSError:
+            return False
 
     def _read_whole(self, pool: ProcessPoolExecutor, file: int) -> None:
         """Let one worker read a file from its start, and the others leave its parts."""

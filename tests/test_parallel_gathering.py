@@ -1,10 +1,12 @@
 """Parts of a file, read apart from each other: together exactly what the whole file gives, or refused."""
 
+import os
 import random
+import signal
 
 import pytest
 
-from data import file_gathering, file_parts
+from data import file_gathering, file_parts, parallel_gathering
 from data.data_loader import SourceFile
 from data.file_gathering import gather_files
 from data.file_names import gather_file
@@ -12,7 +14,8 @@ from data.file_parts import split_file
 from data.labelled_domains import join_parts
 from tests.test_cache import assert_same
 from tests.zenodo_records import LAYOUTS, encode_record, write_records, zenodo_records
-from utils.errors import DataError
+from utils.errors import DataError, UserError
+from utils.worker_processes import can_fork
 
 
 def gather_parts(path, part_bytes, format="auto"):
@@ -97,6 +100,27 @@ def test_a_record_of_several_lines_among_others_is_refused_in_parts_at_most(tmp_
             assert_same(names, gather_file(path))
 
 
+@pytest.mark.parametrize("format", ["auto", "json"])
+def test_lines_without_the_opening_of_an_array_are_no_array(tmp_path, format):
+    path = tmp_path / "records.json"
+    path.write_text(",\n".join(f'{{"domain_name": "n{n}.example.com"}}' for n in range(40)) + "]\n")
+    assert outcome(path) is None
+    assert gather_parts(path, 300, format) is None
+
+
+def test_an_array_is_divided_however_its_lines_end(tmp_path):
+    """The line ends of a large file are known, although what is looked at first ends within a line."""
+    path = tmp_path / "records.json"
+    record = '{{"domain_name": "n{}.example.com", "x": "{}"}}'
+    lines = [record.format(n, "y" * 3000) for n in range(300)]
+    for ending in (b"\n", b"\r\n"):
+        path.write_bytes(b"[" + (b"," + ending).join(line.encode() for line in lines) + b"]" + ending)
+        assert len(split_file(path, "auto", 400_000, arrays=True)) == 3
+        found = gather_parts(path, 400_000)
+        assert found is not None
+        assert_same(found, gather_file(path))
+
+
 # ------------------------------------------------------------------ through processes
 
 
@@ -155,3 +179,63 @@ def test_an_array_that_changes_its_layout_is_read_as_a_whole(small_parts, tmp_pa
     (names,) = gather_files([SourceFile(path, "benign", "auto")], workers=2, show_progress=False)
     assert_same(names, gather_file(path))
     assert names.num_records == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_of_blank_lines_is_refused_by_any_number_of_processes(small_parts, tmp_path, workers):
+    path = tmp_path / "blank.txt"
+    path.write_bytes(b"\n" * 250_000)
+    with pytest.raises(DataError, match=r"blank\.txt: holds no record"):
+        gather_files([SourceFile(path, "benign", "auto")], workers=workers, show_progress=False)
+
+
+@pytest.mark.slow
+def test_a_file_that_is_gone_after_its_parts_were_read_is_one_clear_error(small_parts, tmp_path, monkeypatch):
+    path = tmp_path / "names.txt"
+    path.write_bytes(b"a.example.com\n" * 20_000)
+
+    def join_and_remove(parts):
+        path.unlink()
+        return join_parts(parts)
+
+    monkeypatch.setattr(parallel_gathering, "join_parts", join_and_remove)
+    with pytest.raises(DataError, match=r"names\.txt: cannot be opened"):
+        gather_files([SourceFile(path, "benign", "auto")], workers=2, show_progress=False)
+
+
+def _die_while_telling(shared):
+    """End this process as the system would in the middle of a report."""
+    for value in (shared.progress, shared.is_read_whole, shared.last_wanted):
+        if hasattr(value, "get_lock"):
+            value.get_lock().acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_fork(), reason="replaces a function in forked processes")
+def test_a_worker_that_is_killed_while_it_reports_stops_nobody(small_parts, tmp_path, monkeypatch):
+    path = tmp_path / "names.txt"
+    path.write_bytes(b"a.example.com\n" * 20_000)
+    monkeypatch.setattr(parallel_gathering, "_initialize_worker", _die_while_telling)
+    with pytest.raises(UserError, match=r"^a reading process was killed"):
+        gather_files([SourceFile(path, "benign", "auto")], workers=2, show_progress=False)
+
+
+@pytest.mark.slow
+def test_bars_are_drawn_now_and_then_not_once_a_file(monkeypatch, tmp_path):
+    """Each drawing looks at every file: once a file, that would be quadratic in their number."""
+    monkeypatch.setattr(file_gathering, "BYTES_WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(parallel_gathering, "_SECONDS_BETWEEN_REPORTS", 60)
+    updates = []
+    monkeypatch.setattr(
+        "data.progress_bars.ProgressBars.update", lambda self, counters: updates.append(list(counters))
+    )
+    files = []
+    for number in range(40):
+        path = tmp_path / f"{number}.txt"
+        path.write_text("a.example.com\n")
+        files.append(SourceFile(path, "benign", "text"))
+    gather_files(files, workers=2, show_progress=False)
+    assert 1 <= len(updates) <= 2
+    assert updates[-1] == [14, 1] * 40
