@@ -7,8 +7,7 @@ from torch import nn
 
 from utils.config import TrainingConfig
 
-# Of the peak learning rate, at the end of the cosine: where the training ends there, and where weights are
-# averaged from there on, which have to keep moving.
+# Of the peak learning rate: at the end of the cosine; and while weights are averaged, which have to move.
 FINAL_FRACTION, AVERAGING_FRACTION = 0.01, 0.5
 
 
@@ -34,7 +33,7 @@ def learning_rate(step: int, steps_per_epoch: int, settings: TrainingConfig) -> 
     """Return the learning rate of a step, counted from the start of the training.
 
     Linear warm-up, then constant or half a cosine (Loshchilov, Hutter 2017, arXiv:1608.03983) over all epochs
-    but `averaged_epochs`, in which the rate stays where the cosine ended.
+    but `averaged_epochs`, which follow at half of the peak.
     """
     total = steps_per_epoch * (settings.epochs - settings.averaged_epochs)
     warmup = int(settings.warmup_fraction * total)
@@ -42,7 +41,8 @@ def learning_rate(step: int, steps_per_epoch: int, settings: TrainingConfig) -> 
         return settings.learning_rate * (step + 1) / warmup
     if settings.schedule == "constant":
         return settings.learning_rate
-    progress = min((step - warmup) / max(total - warmup, 1), 1.0)
+    if settings.averaged_epochs and step >= total:
+        return settings.learning_rate * AVERAGING_FRACTION
+    progress = (step - warmup) / max(total - warmup, 1)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    final = AVERAGING_FRACTION if settings.averaged_epochs else FINAL_FRACTION
-    return settings.learning_rate * (final + (1 - final) * cosine)
+    return settings.learning_rate * (FINAL_FRACTION + (1 - FINAL_FRACTION) * cosine)

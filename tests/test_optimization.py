@@ -1,6 +1,7 @@
 """The optimiser: the learning rate of each step, the limit of the gradient, and which weights decay."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,11 +31,13 @@ def test_the_constant_learning_rate_warms_up_too():
     assert learning_rate(0, 10, TrainingConfig(learning_rate=0.1, warmup_fraction=0.0)) == 0.1
 
 
-def test_the_learning_rate_stays_at_a_half_while_weights_are_averaged():
+def test_averaged_epochs_follow_the_cosine_at_half_of_the_peak():
     settings = TrainingConfig(learning_rate=0.1, epochs=4, averaged_epochs=2, warmup_fraction=0.1)
     rates = [learning_rate(step, 10, settings) for step in range(40)]
     assert rates[:3] == pytest.approx([0.05, 0.1, 0.1])
-    assert rates[11] == pytest.approx(0.075)  # half of the way to a half
+    assert rates[:20] == [
+        learning_rate(step, 10, replace(settings, epochs=2, averaged_epochs=0)) for step in range(20)
+    ]
     assert rates[20:] == pytest.approx([0.05] * 20)
 
 
