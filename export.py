@@ -51,6 +51,9 @@ def export(options: argparse.Namespace) -> int:
     ending = FORMATS[options.format]
     if ending is not None and options.output.suffix.lower() != ending:
         raise ConfigError(f"--output {options.output}: a file of --format {options.format} ends in {ending}")
+    paths = [path for path in (options.checkpoint, options.output) if path.exists()]
+    if len(paths) == 2 and paths[0].samefile(paths[1]):
+        raise ConfigError(f"--output {options.output} is the checkpoint")
     if options.format == "torchscript":
         print(
             "export.py: PyTorch deprecates TorchScript since 2.10; its successor is --format torch-export",

@@ -197,6 +197,16 @@ def test_an_ending_that_its_readers_would_not_know(rich_checkpoint, tmp_path, ca
     assert f"a file of --format {format} ends in ." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("format", ["compact", "torchscript"])
+def test_the_checkpoint_is_not_written_over(rich_checkpoint, tmp_path, capsys, format):
+    path, link = tmp_path / "best.pt", tmp_path / "link.pt"
+    path.write_bytes(rich_checkpoint.read_bytes())
+    link.symlink_to(path)
+    assert run_export(path, format, link) == EXIT_USAGE
+    assert capsys.readouterr().err == f"export.py: --output {link} is the checkpoint\n"
+    assert path.read_bytes() == rich_checkpoint.read_bytes()
+
+
 @pytest.mark.parametrize("package", ["onnx", "onnxscript"])
 def test_a_missing_package_is_named_with_the_command(rich_checkpoint, tmp_path, capsys, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
