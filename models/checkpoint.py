@@ -170,8 +170,9 @@ def _refuse_bad_container(path: Path) -> None:
     except FileNotFoundError:
         raise CheckpointError(f"no such checkpoint{_neighbours(path)}") from None
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, ValueError) as error:
-        what = "a folder" if path.is_dir() else "damaged, cut short, or no PyTorch checkpoint"
-        raise CheckpointError(f"{what} ({error})") from None
+        if path.is_dir():
+            raise CheckpointError(f"is a folder: name its file, for example {path / 'best.pt'}") from None
+        raise CheckpointError(f"damaged, cut short, or no PyTorch checkpoint ({error})") from None
 
 
 def _checked(content: Any) -> Checkpoint:
