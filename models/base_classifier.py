@@ -79,7 +79,9 @@ class BaseClassifier(ABC):
         if not self.signature.prior:
             raise ConfigError("the checkpoint does not say which class shares its probabilities assume")
         if set(prior) != set(self.classes) or not all(0 < share < float("inf") for share in prior.values()):
-            raise ConfigError(f"a prior needs a share above 0 for each of {', '.join(self.classes)}")
+            wanted = ", ".join(self.classes)
+            found = ", ".join(f"{name}={share:g}" for name, share in prior.items())
+            raise ConfigError(f"a prior needs a share above 0 for each of {wanted}. Got {found}")
         self.prior = np.array([prior[name] for name in self.classes])
 
     def classify(self, domains: Sequence[str]) -> np.ndarray:

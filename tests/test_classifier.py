@@ -107,5 +107,6 @@ def test_a_prior_reweights_the_probabilities(tiny_checkpoint):
     ],
 )
 def test_a_prior_that_makes_no_sense(tiny_checkpoint, prior):
-    with pytest.raises(ConfigError, match="a share above 0 for each of benign, phishing, malware"):
+    with pytest.raises(ConfigError, match="a share above 0 for each of benign, phishing, malware") as caught:
         DomainClassifier.load(tiny_checkpoint).assume_prior(prior)
+    assert all(f"{name}={share:g}" in str(caught.value) for name, share in prior.items()), "what was found"
