@@ -310,6 +310,15 @@ def test_a_log_whose_rows_are_no_names_gets_a_hint_at_its_columns(tmp_path):
     assert hint not in run(tmp_path, input=line * 3 + b"example.com\n")[2]
 
 
+def test_rows_in_another_encoding_get_no_hint_at_their_columns(tmp_path):
+    (tmp_path / "names.csv").write_bytes("user;domain\nM\u00fcller;example.com\n".encode("cp1252"))
+    code, out, errors = run(tmp_path, "--input", "names.csv")
+    assert code == 0
+    assert b"expected UTF-8 text, found the byte 0xfc" in out
+    assert "1 row, 1 without an answer (malformed 1)" in errors
+    assert "--column" not in errors, "no column could be read"
+
+
 def test_a_row_that_holds_no_text_is_answered_with_its_line(tmp_path):
     _, out, _ = run(tmp_path, input=b'\n{"domain":"a.com"}\n\n{broken\n{"domain":null}\n{"x":1}\n')
     errors = [json.loads(line)["error"] for line in out.splitlines()]

@@ -65,7 +65,7 @@ class PredictionSummary:
             return ["0 rows: the input held none"]
         errors = self.reasons.total()
         lines = [f"{rows_in_words(self.rows)}, {errors:,} without an answer{_in_brackets(self.reasons)}"]
-        if errors == self.rows:
+        if errors == self.rows != self.reasons["malformed"]:  # of those no column could have been read
             lines.append("no row is a domain name; --column says which column or key of a row holds it")
         if self.labels:
             lines.append(f"classes: {_counts(self.labels)}")
