@@ -8,6 +8,7 @@ import msgspec
 
 from data.byte_source import ByteSource
 from data.record import NAME_KEYS
+from data.rejection import quote
 from utils.errors import DataError
 
 # Headers under which a CSV file may hold its names, when no column is asked for.
@@ -16,6 +17,7 @@ NAME_COLUMNS = (*NAME_KEYS, "name", "host", "hostname", "fqdn", "query", "url")
 # Headers of a column that may say what class a row has. Training gives a file one class and reads none.
 CLASS_COLUMNS = ("label", "labels", "class", "category", "target", "malicious", "is_malicious")
 
+_SHOWN_COLUMNS = 20  # of those that are there, in an error
 _SUFFIXES = {"jsonl": "jsonl", "ndjson": "jsonl", "txt": "text", "list": "text"}
 _ARRAY_START = re.compile(rb"\s*\[\s*(?:[{\"\]]|$)")
 _DELIMITERS = ",;\t|"
@@ -115,7 +117,9 @@ def name_column(
         found = [number - 1]
     if len(found) == 1:
         return found[0]
-    columns = ", ".join(map(repr, header))
+    columns = ", ".join(map(quote, header[:_SHOWN_COLUMNS]))
+    if len(header) > _SHOWN_COLUMNS:
+        columns += f" and {len(header) - _SHOWN_COLUMNS:,} more"
     if column is not None:
         problem = f"expected {'one' if found else 'a'} column {column!r}, found the columns {columns}"
     else:

@@ -29,6 +29,7 @@ from utils.errors import EXIT_FAILED, DataError, UserError
 from utils.worker_processes import can_fork
 
 _NONE_WANTED = -1
+_MOST_PROCESSES = 61  # more are an error on Windows, and of no use to a disk
 _SECONDS_BETWEEN_REPORTS = 0.2
 
 
@@ -50,7 +51,7 @@ def gather_in_processes(
     """
     context = multiprocessing.get_context("fork" if can_fork() else "spawn")
     gathering = _Gathering(files, parts, cache_dir, context)
-    processes = min(workers, sum(map(len, parts)))
+    processes = min(workers, sum(map(len, parts)), _MOST_PROCESSES)
     try:
         with ProcessPoolExecutor(
             processes, gathering.context, _initialize_worker, (gathering.shared,)
@@ -122,6 +123,7 @@ class _Gathering:
             self._slots.append(range(first, first + len(file_parts) + 1))
         self.shared = _Shared(context, len(files), self._slots[-1][-1] + 1)
         self._keys = [None if cache_dir is None else cache.cache_key(f.path, f.format) for f in files]
+        self._modified = [_modified_ns(file.path) for file in files]
         self._read: list[dict[int, FileNames]] = [{} for _ in files]  # place of a part → its names
         self._results: dict[int, FileNames] = {}
         self._errors: dict[int, BaseException] = {}
@@ -190,19 +192,21 @@ class _Gathering:
         parts = self._read[file]
         names = join_parts([parts[place] for place in range(len(parts))])
         parts.clear()
-        if names is None or not names.num_records or not self._has_its_size(file):
+        if names is None or not names.num_records or not self._is_unchanged(file):
             self._read_whole(pool, file)
             return
         if self._cache_dir is not None and cache.cache_key(path, format) == self._keys[file]:
             cache.store(self._cache_dir, self._keys[file], names)
         self._results[file] = names
 
-    def _has_its_size(self, file: int) -> bool:
-        """Tell whether a file still is as large as it was when it was divided."""
+    def _is_unchanged(self, file: int) -> bool:
+        """Tell whether a file still is what it was when it was divided."""
+        path = self._files[file].path
         try:
-            return self._files[file].path.stat().st_size == sum(part.num_bytes for part in self._parts[file])
+            is_as_large = path.stat().st_size == sum(part.num_bytes for part in self._parts[file])
         except OSError:
             return False
+        return is_as_large and _modified_ns(path) == self._modified[file]
 
     def _read_whole(self, pool: ProcessPoolExecutor, file: int) -> None:
         """Let one worker read a file from its start, and the others leave its parts."""
@@ -217,6 +221,14 @@ class _Gathering:
         reports = [self.shared.progress[2 * slot : 2 * slot + 2] for slot in slots]
         begun = [report for report in reports if report[1] != NOT_BEGUN]
         return (sum(r[0] for r in begun), sum(r[1] for r in begun)) if begun else (0, NOT_BEGUN)
+
+
+def _modified_ns(path: Path) -> int:
+    """Return when a file was written to; 0 where it is not there: whoever reads it says so."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 # ------------------------------------------------------------------------ workers

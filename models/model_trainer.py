@@ -204,7 +204,8 @@ class ModelTrainer:
         with self.average.applied():
             improved = self.best.update(values[self.best.metric], self.epoch, self.model)
         if self.on_epoch_end is not None and self.processes.is_first:
-            self.on_epoch_end(EpochResult(self.epoch, values, improved, elapsed_s, num_names / elapsed_s))
+            averaged, speed = self.average.count > 0, num_names / elapsed_s
+            self.on_epoch_end(EpochResult(self.epoch, values, improved, averaged, elapsed_s, speed))
         self.save()
         wish = self.processes.agree(self._wish())
         if wish >= STOP:

@@ -61,9 +61,10 @@ class TrainingLog:
             if name in v
         )
         logger.info(
-            "epoch %d/%d · loss %.4f · val_loss %.4f · val_accuracy %.4f%s · %.0f names/s · %.1f s%s",
+            "epoch %d/%d%s · loss %.4f · val_loss %.4f · val_accuracy %.4f%s · %.0f names/s · %.1f s%s",
             result.epoch,
             self.epochs,
+            " · averaged weights" if result.averaged else "",
             v["loss"],
             v["val_loss"],
             v["val_accuracy"],

@@ -240,7 +240,13 @@ class TrainingRun:
         """Choose temperature and thresholds on validation and put them into the checkpoint."""
         checkpoint, benign = self.checkpoint, self.config.evaluation.benign_class
         if self.config.evaluation.calibrate:
-            checkpoint.temperature = float(fit_temperature(logits.numpy(), labels))
+            temperature = fit_temperature(logits.numpy(), labels)
+            if temperature is None:
+                logger.warning(
+                    "validation does not tell a temperature (it has too few errors): it stays at 1, and "
+                    "nothing says how far to trust the probabilities"
+                )
+            checkpoint.temperature = temperature or 1.0
         probabilities = probabilities_from_logits(logits, checkpoint.temperature)
         checkpoint.thresholds = thresholds_at_fpr(labels, probabilities, self.classes, benign=benign)
         logger.info("temperature %.3f", checkpoint.temperature)

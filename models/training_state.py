@@ -29,11 +29,20 @@ class TrainingStopped(UserError):
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What an epoch brought; `values` has the names of the history's columns."""
+    """What an epoch brought.
+
+    Attributes
+    ----------
+    values
+        The numbers, by the names of the history's columns.
+    averaged
+        Whether they are of the mean of the weights, and so are the weights that are kept.
+    """
 
     epoch: int
     values: dict[str, float]
     improved: bool
+    averaged: bool
     elapsed_s: float
     names_per_s: float
 

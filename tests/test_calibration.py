@@ -46,10 +46,10 @@ def test_temperature_has_the_lowest_log_loss_of_a_fine_grid():
 
 def test_temperature_at_its_limits():
     labels = np.array([0, 1, 2])
-    assert fit_temperature(5.0 * np.eye(3), labels) == pytest.approx(TEMPERATURE_RANGE[0])
-    assert fit_temperature(-5.0 * np.eye(3), labels) == pytest.approx(TEMPERATURE_RANGE[1])
+    assert fit_temperature(5.0 * np.eye(3), labels) is None
+    assert fit_temperature(-5.0 * np.eye(3), labels) is None
     assert fit_temperature(np.full((3, 3), 7.0), labels) == 1.0
-    assert 0 < fit_temperature(np.array([[1e4, -1e4, 0.0], [0, 1e4, 1]]), np.array([1, 1])) <= 20.0
+    assert fit_temperature(np.array([[1e4, -1e4, 0.0], [0, 1e4, 1]]), np.array([1, 1])) is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 
+from data.data_loader import read_records
 from utils.errors import DataError
 
 ZEEK = (
@@ -199,3 +200,11 @@ class TestBadRowsOfCsv:
     def test_a_header_that_cannot_be_read_is_an_error_all_the_same(self, read):
         with pytest.raises(DataError, match="line 1: expected UTF-8"):
             read(b"domain,\xff\na.example,1\n", "names.csv", strict=False)
+
+
+def test_of_many_columns_the_first_are_shown_and_each_is_short(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(["x" * 900, *(f"c{n}" for n in range(3000))]) + "\n1\n")
+    with pytest.raises(DataError, match=r"'x{40}…', 'c0', .*, 'c18' and 2,981 more") as caught:
+        list(read_records(path))
+    assert len(str(caught.value)) < 700

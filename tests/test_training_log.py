@@ -12,8 +12,8 @@ from utils.errors import UserError
 VALUES = {"loss": 0.5, "accuracy": 0.8, "val_loss": 0.625, "val_accuracy": 0.75, "learning_rate": 0.001}
 
 
-def result(epoch, improved=True, **more):
-    return EpochResult(epoch, VALUES | more, improved, elapsed_s=2.0, names_per_s=1234.5678)
+def result(epoch, improved=True, averaged=False, **more):
+    return EpochResult(epoch, VALUES | more, improved, averaged, elapsed_s=2.0, names_per_s=1234.5678)
 
 
 @pytest.mark.parametrize("torn", ["", '{"epoch": 2, "lo', '{"epoch": 4}\n{"epo', "\0\0\0\n", "[1]\n"])
@@ -43,6 +43,13 @@ def test_metrics_that_cannot_be_written_are_one_line(tmp_path):
         pytest.raises(UserError, match=r"m\.jsonl: cannot be"),
     ):
         log.epoch_ended(result(1))
+
+
+def test_the_log_line_says_that_weights_are_averaged(tmp_path, caplog):
+    with caplog.at_level(logging.INFO), TrainingLog(tmp_path / "m.jsonl", None, 5) as log:
+        for epoch in (3, 4):
+            log.epoch_ended(result(epoch, averaged=epoch == 4))
+    assert [" · averaged weights · loss" in line for line in caplog.messages[-2:]] == [False, True]
 
 
 @pytest.mark.parametrize("improved", [True, False])

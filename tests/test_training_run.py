@@ -8,6 +8,7 @@ import yaml
 
 import train
 from models import device
+from models.checkpoint import load_checkpoint
 from tests.toy_domains import CLASSES, toy_config, toy_domains
 from utils.config import Config
 from utils.errors import EXIT_FAILED, EXIT_USAGE
@@ -79,3 +80,13 @@ def test_the_dry_run_says_how_many_names_the_time_split_knows_no_date_of(toy_fol
         file.write("\n".join(row.replace(".top", f"{i}.top") for i, row in enumerate(rows)))
     assert train.main(["--config", "config.yaml", "--dry-run"]) == 0
     assert "  no date          400 names: they are split by registered domain\n" in capsys.readouterr().out
+
+
+def test_a_validation_without_an_error_leaves_the_temperature_at_1_and_says_so(
+    toy_folder, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("models.training_run.fit_temperature", lambda logits, labels: None)
+    toy_folder()
+    assert train.main(["--config", "config.yaml"]) == 0
+    assert any("does not tell a temperature" in message for message in caplog.messages)
+    assert load_checkpoint(tmp_path / "runs" / "latest" / "best.pt").temperature == 1.0

@@ -11,7 +11,7 @@ RELIABILITY_BINS = 15
 PROBABILITY_FLOOR = 1e-15
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """Find the T for which softmax(logits / T) has the lowest log loss (Guo et al. 2017, "On Calibration").
 
     The log loss is convex in 1/T, so its slope changes sign once: bisection on log(1/T) always finds it.
@@ -25,9 +25,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     Returns
     -------
-    float
-        T within `TEMPERATURE_RANGE`; the end of the range where the best lies outside it (every row right,
-        say), and 1.0 where the temperature changes nothing (all logits of each row are equal).
+    float or None
+        T within `TEMPERATURE_RANGE`, and 1.0 where the temperature changes nothing (all logits of each row
+        are equal). None where the best lies outside: where every row is right, say, any T is too high.
 
     Raises
     ------
@@ -52,6 +52,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return float(((powers * logits).sum(axis=1) / powers.sum(axis=1)).mean() - target)
 
     low, high = (np.log(1 / temperature) for temperature in reversed(TEMPERATURE_RANGE))
+    if slope(np.exp(high)) < 0 or slope(np.exp(low)) > 0:
+        return None
     for _ in range(50):
         between = (low + high) / 2
         if slope(np.exp(between)) > 0:
