@@ -50,12 +50,22 @@ def test_training_batches_are_not_in_the_order_of_length():
 
 
 def test_length_sorted_batches_go_from_short_to_long():
-    lengths = lengths_of(100)
+    lengths = np.minimum(lengths_of(100), 24)
     batches = list(length_sorted_batches(lengths, 32))
     assert [len(batch) for batch in batches] == [32, 32, 32, 4]
     rows = np.concatenate(batches)
     assert sorted(rows.tolist()) == list(range(100))
     assert (np.diff(lengths[rows]) >= 0).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32])
+def test_batches_of_long_names_have_no_more_characters_than_others(batch_size):
+    lengths = np.array([0, 0, *[10] * 50, *[64] * 50, 253])
+    batches = list(length_sorted_batches(lengths, batch_size))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= batch_size * 24
+    assert max(map(len, batches)) == batch_size
 
 
 class WidthModel(nn.Module):
@@ -112,7 +122,8 @@ class SmallMemory(nn.Module):
 
 @pytest.mark.parametrize("rows", [1, 3, 5, 8])
 def test_a_batch_that_does_not_fit_is_halved_and_so_are_those_after_it(rows, caplog):
-    codes, model, told = random_codes(lengths_of(24), 40), SmallMemory(rows), []
+    codes = random_codes(np.minimum(lengths_of(24), 20), 40)  # as many names in each batch
+    model, told = SmallMemory(rows), []
     logits = predict_logits(model, codes, 8, CPU, told.append)
     assert torch.equal(logits, codes[:, :1].float()), "each row is answered once, in its place"
     fits = max(size for size in (8, 4, 2, 1) if size <= rows)
