@@ -9,7 +9,6 @@ import gc
 import multiprocessing
 import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from data.file_parts import FilePart
 from data.labelled_domains import FileNames, join_parts
 from data.progress_bars import NOT_BEGUN, ProgressBars
 from utils.errors import EXIT_FAILED, DataError, UserError
+from utils.signals import leave_signals_to_parent, signals_held
 from utils.worker_processes import can_fork
 
 _NONE_WANTED = -1
@@ -136,9 +136,10 @@ class _Gathering:
         When a file fails, those after it are stopped, but those before it come to their end. One of those may
         fail as well, later: only so the first error does not depend on who was faster.
         """
-        for file, parts in enumerate(self._parts):
-            for place in range(len(parts)):
-                self._submit(pool, _Task(file, place, self._slots[file][place]))
+        with signals_held():  # the first task starts the workers
+            for file, parts in enumerate(self._parts):
+                for place in range(len(parts)):
+                    self._submit(pool, _Task(file, place, self._slots[file][place]))
         next_report = 0.0
         while self._pending:
             try:
@@ -241,11 +242,10 @@ class _AbandonedError(Exception):
 
 
 def _initialize_worker(shared: _Shared) -> None:
-    """Keep what is shared; leave Ctrl-C to the parent; do not outlive it."""
+    """Keep what is shared; leave signals to the parent; do not outlive it."""
     global _shared
     _shared = shared
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has this process's handlers
+    leave_signals_to_parent()
     gc.freeze()  # looking through its objects would copy the memory that they lie in
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

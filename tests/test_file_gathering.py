@@ -19,6 +19,7 @@ from data.progress_bars import NOT_BEGUN, ProgressBars
 from tests.test_cache import assert_same
 from tests.zenodo_records import write_records
 from utils.errors import DataError, UserError
+from utils.worker_processes import can_fork
 
 PROJECT = Path(__file__).parent.parent
 
@@ -156,6 +157,34 @@ def test_workers_end_with_their_parent(signal_number, tmp_path):
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+INTERRUPTED_FORK = """
+import os, signal, sys
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
+from data import file_gathering
+from data.data_loader import SourceFile
+file_gathering.BYTES_WORTH_A_PROCESS = 0
+files = [SourceFile(file_gathering.Path(path), "benign", "text") for path in sys.argv[1:]]
+file_gathering.gather_files(files, workers=2, show_progress=False)
+print("read to its end")
+"""
+
+
+@pytest.mark.skipif(not can_fork(), reason="no copies of a process here")
+def test_a_ctrl_c_while_the_workers_start_is_not_lost(tmp_path):
+    paths = [tmp_path / "one.txt", tmp_path / "two.txt"]
+    for path in paths:
+        path.write_text("name.example.com\n")
+    process = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_FORK, *paths],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert process.stdout == ""
+    assert process.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def test_a_missing_file_is_told_before_anything_is_read(tmp_path):

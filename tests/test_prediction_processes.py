@@ -84,7 +84,7 @@ def test_an_interrupted_job_goes_on_to_the_same_bytes(folder, monkeypatch, numbe
     assert run(folder, "--input", "in.jsonl", "--output", "whole.json")[0] == 0
     use_processes(monkeypatch, 2)
     job = ("--input", "in.jsonl", "--output", "out.json")
-    process = start(folder, *job, delay_s=0.3)
+    process = start(folder, *job, delay_s=1.0)
     wait_for_rows(process, folder / "out.json.partial.state")
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -98,7 +98,7 @@ def test_an_interrupted_job_goes_on_to_the_same_bytes(folder, monkeypatch, numbe
 def test_ctrl_c_reaches_all_processes_and_only_one_speaks(folder, monkeypatch):
     use_processes(monkeypatch, 2)
     process = start(
-        folder, "--input", "in.jsonl", "--output", "out.json", delay_s=0.3, start_new_session=True
+        folder, "--input", "in.jsonl", "--output", "out.json", delay_s=1.0, start_new_session=True
     )
     wait_for_rows(process, folder / "out.json.partial.state")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does

@@ -147,3 +147,21 @@ def test_no_copy_and_no_lock_outlives_a_killed_process(tmp_path):
         assert time.monotonic() < deadline, "copies are still there"
         time.sleep(0.05)
     assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_fork_is_not_lost(number):
+    """Python ignores what is raised in the handlers around a fork, and `logging` has some."""
+    program = f"""
+import os, signal
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), {int(number)}))
+from utils.signals import termination_interrupts
+from utils.worker_processes import map_in_processes
+with termination_interrupts():
+    print(list(map_in_processes(abs, range(9), 2, lambda: None)))
+"""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert process.returncode != 0
+    assert "Exception ignored" not in process.stderr
+    assert process.stdout == ""
+    assert process.stderr.splitlines()[-1] in ("KeyboardInterrupt", "utils.signals.Terminated")

@@ -45,6 +45,32 @@ def stop_on_signal(job: Stoppable, *, once_more_ends: bool = True) -> Iterator[N
             signal.signal(number, handler)
 
 
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """While the block runs, keep SIGINT and SIGTERM waiting; they arrive at its end.
+
+    Around a fork: Python ignores what is raised in the handlers that run before and after one (those of
+    `logging`, for instance), so a Ctrl-C that came just then would be lost. Copies made inside the block call
+    `leave_signals_to_parent`. Where nothing can fork (Windows), nothing is held.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_signals_to_parent() -> None:
+    """In a copy of a process: leave Ctrl-C, which reaches all of them, to the first; end at SIGTERM."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has the first one's handlers
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM, for code that can be interrupted anywhere."""
 

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from utils.errors import UserError
+from utils.signals import leave_signals_to_parent, signals_held
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -80,12 +81,13 @@ class _Worker:
         self._work = work
         self._task: Any = None
         self._connection, its_end = Pipe()
-        self._process = os.fork()
-        if self._process == 0:
-            try:
-                _serve(its_end, work, prepare)
-            finally:  # also from errors: no handler of this process may run twice
-                os._exit(0)
+        with signals_held():
+            self._process = os.fork()
+            if self._process == 0:
+                try:
+                    _serve(its_end, work, prepare)
+                finally:  # also from errors: no handler of this process may run twice
+                    os._exit(0)
         its_end.close()
 
     def send(self, task: Any) -> None:
@@ -115,8 +117,7 @@ class _Worker:
 
 def _serve(connection: Connection, work: Callable[[Any], Any], prepare: Callable[[], None]) -> None:
     """Do what comes, until nothing can come any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; the first process decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_signals_to_parent()
     os.closerange(3, connection.fileno())
     os.closerange(connection.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
     gc.freeze()  # looking through old objects would copy the memory that they lie in
