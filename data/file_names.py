@@ -24,6 +24,7 @@ def gather_file(
     path: Path,
     format: str = "auto",
     *,
+    all_keys: bool = True,
     span: tuple[int, int] | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
@@ -32,6 +33,8 @@ def gather_file(
 
     Parameters
     ----------
+    all_keys
+        See `data.data_loader.read_records`.
     span
         Read only the lines between two places, from `data.file_parts.split_file`; `format` is its, too.
     limit
@@ -56,7 +59,8 @@ def gather_file(
             progress(consumed, columns.num_records)
 
     report()
-    for record in islice(read_records(path, format=format, span=span, progress=note), limit):
+    records = read_records(path, format=format, all_keys=all_keys, span=span, progress=note)
+    for record in islice(records, limit):
         columns.num_records += 1
         if columns.num_records % RECORDS_BETWEEN_REPORTS == 0:
             report()
@@ -86,9 +90,9 @@ def gather_and_store(
     UserError
         The cache cannot be written.
     """
-    key = None if cache_dir is None else cache.cache_key(file.path, file.format)
-    names = gather_file(file.path, file.format, limit=limit, progress=progress)
-    if cache_dir is not None and cache.cache_key(file.path, file.format) == key:  # not written to meanwhile
+    key = None if cache_dir is None else cache.cache_key(file)
+    names = gather_file(file.path, file.format, all_keys=file.all_keys, limit=limit, progress=progress)
+    if cache_dir is not None and cache.cache_key(file) == key:  # not written to meanwhile
         cache.store(cache_dir, key, names)
     return names
 

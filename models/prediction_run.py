@@ -36,7 +36,7 @@ class PredictionJob:
     ----------
     source
         The input file, `STDIN` for standard input.
-    input_format, column, keep_fields
+    input_format, column, keep_fields, all_keys
         See `read_records`.
     output
         The file, None for stdout.
@@ -58,6 +58,7 @@ class PredictionJob:
     input_format: str
     column: str | None
     keep_fields: bool
+    all_keys: bool
     output: Path | None
     output_format: str
     line_buffered: bool
@@ -90,8 +91,9 @@ class PredictionJob:
 
     def settings(self) -> list[object]:
         """Return what decides how each row is written, and which rows there are."""
-        settings = [self.input_format, self.column, self.keep_fields, self.output_format, self.explain]
-        return [*settings, self.rows_at_once, *([] if self.span is None else [list(self.span)])]
+        reading = [self.input_format, self.column, self.keep_fields, self.all_keys]
+        writing = [self.output_format, self.explain, self.rows_at_once]
+        return [*reading, *writing, *([] if self.span is None else [list(self.span)])]
 
     def identity(self) -> dict[str, object] | None:
         """Return what decides every byte of the output; None where the job cannot be resumed."""
@@ -213,6 +215,7 @@ def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -
         format=job.input_format,
         column=job.column,
         keep_fields=job.keep_fields,
+        all_keys=job.all_keys,
         strict=False,
         progress=note if job.source.is_file() else None,
         span=job.span,
