@@ -6,8 +6,8 @@
 It makes the files with a seed (about 6 GB for the defaults) and uses them again when they are there. Each
 reader runs in a process of its own, one after the other in each round, so that a ratio compares neighbours
 in time. Ours compares only the keys that are read, as with `data.check_all_keys: false`; the others do not
-even that. Where "all keys" stands, it compares all of them, as it does by default. MB/s are given by the clock
-and by the processor time, which a busy machine changes less. Linux only.
+even that. Where "all keys" stands, it compares all of them, as it does by default. MB/s are given by the
+clock and by the processor time, which a busy machine changes less. Linux only.
 
 Reading is measured on one core. Then there is the whole way of a large file into a training, which two
 processes share: reading, normalising, public suffixes, arrays; the others read only, and use one core.
