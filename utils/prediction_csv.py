@@ -40,6 +40,8 @@ class Csv:
         The encoding of the terminal that shows the rows, each on a line of its own; None for anything else.
     """
 
+    is_stateless = False  # the first row tells the columns
+
     def __init__(
         self,
         classes: Sequence[str],

@@ -63,7 +63,15 @@ def _safe(data: bytes, terminal: str | None) -> bytes:
 
 
 class Encoder(Protocol):
-    """What turns predictions into the bytes of one output."""
+    """What turns predictions into the bytes of one output.
+
+    Attributes
+    ----------
+    is_stateless
+        Whether rows look the same whatever rows came before.
+    """
+
+    is_stateless: bool
 
     def start(self) -> bytes:
         """Return what comes before the rows."""
@@ -90,6 +98,8 @@ class JsonLines:
         The encoding of the terminal that shows the rows; None for anything else.
     """
 
+    is_stateless = True
+
     def __init__(self, terminal: str | None = None) -> None:
         self._encode = msgspec.json.Encoder().encode_lines
         self._terminal = terminal
@@ -112,6 +122,8 @@ class JsonLines:
 
 class JsonArray:
     """One array, one row on each line; see `JsonLines`."""
+
+    is_stateless = False  # a comma stands before all but the first
 
     def __init__(self, terminal: str | None = None) -> None:
         self._encode = msgspec.json.Encoder().encode_lines

@@ -26,6 +26,8 @@ class Table:
         Where the table is shown, which tells colours and encoding; None for a file: UTF-8 without colours.
     """
 
+    is_stateless = True
+
     def __init__(self, classes: Sequence[str], output: TextIO | None) -> None:
         self._style = None if output is None else Style(output)
         self._label_width = max(map(len, [*classes, "class"]))

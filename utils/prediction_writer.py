@@ -97,6 +97,11 @@ class PredictionWriter:
         self._stream = None
 
     @property
+    def is_stateless(self) -> bool:
+        """Tell whether another process may encode rows before any has been written here."""
+        return self._encoder.is_stateless
+
+    @property
     def partial(self) -> Path | None:
         return None if self._output is None else self._output.partial
 
@@ -125,7 +130,7 @@ class PredictionWriter:
         self.write_encoded(self.encode(predictions))
 
     def encode(self, predictions: Sequence[Prediction]) -> EncodedRows:
-        """Return what `write_encoded` takes; once some rows are written, another process may do it."""
+        """Return what `write_encoded` takes; another process may do it: see `is_stateless`."""
         return EncodedRows(self._encoder.rows(predictions), PredictionSummary.of(predictions))
 
     def write_encoded(self, rows: EncodedRows) -> None:
