@@ -20,11 +20,13 @@ from data.json_checks import CheckedBytes, RefusedBytesError, untrapped, what_is
 
 # What is longer is looked at piece by piece: built, it may be 25 times as large. Real records have 17 kB.
 BUILT_BYTES = 1024 * 1024
-READ_AT_ONCE = 16 * 1024  # bytes of short lines; the objects of more leave the processor's caches
+READ_AT_ONCE = 4 * 1024  # bytes of short lines; the objects of more leave the processor's caches
 
 
-def read_surely(lines: bytes | bytearray, start: int, end: int, ending: bytes) -> Iterator[list[object]]:
-    """Yield what the JSON values of some lines are, as long as it is sure that no key stands twice in any.
+def parts_of_lines(
+    lines: bytes | bytearray, start: int, end: int, ending: bytes
+) -> Iterator[tuple[int, int]]:
+    """Yield from where to where lines reach that are read at once: a long one, or some short ones.
 
     Parameters
     ----------
@@ -32,34 +34,28 @@ def read_surely(lines: bytes | bytearray, start: int, end: int, ending: bytes) -
         From `start` to `end` lines, each with one value.
     ending
         What stands between two of them: a line feed, with a comma or without.
-
-    Raises
-    ------
-    RefusedBytesError
-        A value has to be looked at more closely.
     """
-    while (part := _some_lines(lines, start, end, ending)) is not None:
-        found = _read_some_surely(bytes(lines[start:part]), ending)
-        if not found:
-            raise RefusedBytesError("a key may stand twice")
-        yield found
-        start = part + len(ending)
+    while start <= end:
+        last = end
+        if end - start > READ_AT_ONCE:
+            last = lines.rfind(ending, start, start + READ_AT_ONCE)
+            if last < 0:
+                last = lines.find(ending, start, end)
+            if last < 0:
+                last = end
+        yield start, last
+        start = last + len(ending)
 
 
-def _some_lines(lines: bytes | bytearray, start: int, end: int, ending: bytes) -> int | None:
-    """Return where those lines end that are read at once; None where none is left."""
-    if start > end:
-        return None
-    if end - start <= READ_AT_ONCE:
-        return end
-    place = lines.rfind(ending, start, start + READ_AT_ONCE)
-    if place < 0:
-        place = lines.find(ending, start, end)
-    return end if place < 0 else place
+def read_surely(lines: bytes, ending: bytes) -> list[object] | None:
+    """Return what the JSON values of some lines are, if it is sure that no key stands twice in any.
 
-
-def _read_some_surely(values: bytes, ending: bytes) -> list[object] | None:
-    if len(values) > BUILT_BYTES:
+    Returns
+    -------
+    At least one value, and several a line perhaps where `ending` has a comma; None where they have to be looked
+    at more closely.
+    """
+    if len(lines) > BUILT_BYTES:
         return None
     # Python's garbage collector looks at new objects every 700 of them: here it would find nothing, at the
     # price of the reading.
@@ -67,11 +63,11 @@ def _read_some_surely(values: bytes, ending: bytes) -> list[object] | None:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        built = orjson.loads(b"[%b]" % (values if b"," in ending else values.replace(ending, b",")))
+        built = orjson.loads(b"[%b]" % (lines if b"," in ending else lines.replace(ending, b",")))
         written = ending.join(map(orjson.dumps, built))
-        if written != values and written.translate(None, white_space) != values.translate(None, white_space):
+        if written != lines and written.translate(None, white_space) != lines.translate(None, white_space):
             return None
-        return built
+        return built or None
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
     finally:

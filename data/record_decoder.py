@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from data.json_checks import RefusedBytesError, check_utf8
 from data.json_integers import IntegerCheck
-from data.json_keys import check_all_keys, read_surely, repeated
+from data.json_keys import check_all_keys, parts_of_lines, read_surely, repeated
 from data.record import DATE_KEYS, attribute_of_key, is_path
 
 # What `RecordDecoder` raises.
@@ -73,12 +73,7 @@ class RecordDecoder:
         """
         if not self.all_keys:
             return self._decode_wanted(value)
-        try:
-            return self._read_surely(value, 0, len(value), b"\n")[0]
-        except RefusedBytesError:
-            element = self._decode_wanted(value)
-            check_all_keys(value)
-            return element
+        return self._decode_lines(value, 0, len(value), b"\n")[0]
 
     def _decode_wanted(self, value: bytes | bytearray) -> object:
         if not value.isascii():
@@ -104,7 +99,7 @@ class RecordDecoder:
             One is to be refused, or may be: each has to be looked at.
         """
         if self.all_keys:
-            return self._read_surely(buffer, spans[0][0], spans[-1][1], b"\n")
+            return self._decode_lines(buffer, spans[0][0], spans[-1][1], b"\n")
         self._check_skipped(buffer, spans[0][0], spans[-1][1])
         with memoryview(buffer) as view:
             values = [view[start:end] for start, end in spans]
@@ -123,14 +118,25 @@ class RecordDecoder:
             What stands between two lines: a comma and a line feed.
         """
         if self.all_keys:
-            return self._read_surely(buffer, start + 1, end - 1, ending)
+            return self._decode_lines(buffer, start + 1, end - 1, ending)
         self._check_skipped(buffer, start, end)
         with memoryview(buffer) as view, view[start:end] as array:
             return self._decode_surely(lambda decoder: decoder.array(array))
 
-    def _read_surely(self, lines: bytes | bytearray, start: int, end: int, ending: bytes) -> list[object]:
+    def _decode_lines(self, lines: bytes | bytearray, start: int, end: int, ending: bytes) -> list[object]:
+        """Return the values that stand one a line, and have all their keys compared."""
         element_of = self._decoders[1].element_of
-        return [element_of(built) for part in read_surely(lines, start, end, ending) for built in part]
+        elements: list[object] = []
+        for first, last in parts_of_lines(lines, start, end, ending):
+            part = bytes(lines[first:last])
+            if (built := read_surely(part, ending)) is not None:
+                elements += map(element_of, built)
+            elif ending in part:
+                elements += map(self.decode, part.split(ending))
+            else:
+                elements.append(self._decode_wanted(part))
+                check_all_keys(part)
+        return elements
 
     def _check_skipped(self, buffer: bytearray, start: int, end: int) -> None:
         """Check what msgspec does not look at in the values that it skips."""
