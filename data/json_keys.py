@@ -52,7 +52,7 @@ def read_surely(lines: bytes, ending: bytes) -> list[object] | None:
 
     Returns
     -------
-    At least one value, and several a line perhaps where `ending` has a comma; None where they have to be looked
+    At least one value, several a line perhaps where `ending` has a comma; None where they have to be looked
     at more closely.
     """
     if len(lines) > BUILT_BYTES:
