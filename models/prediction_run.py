@@ -1,6 +1,7 @@
 """One prediction job: from an input to an output, with progress, a summary, and a way to go on."""
 
 import hashlib
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +70,7 @@ class PredictionJob:
     def check(self) -> None:
         """Raise what the user has to mend before a model is loaded."""
         if self.source != STDIN and (self.source.is_dir() or not self.source.exists()):
-            raise DataError(self.source, "is a folder" if self.source.exists() else "no such file")
+            raise DataError(self.source, _why_no_file(self.source))
         if self.keep_fields and self.output_format == "table":
             raise ConfigError("--keep-fields goes with JSON or CSV output: a table has no room for them")
         if self.resume and (self.output is None or not self.can_resume):
@@ -229,6 +230,16 @@ def _progress(job: PredictionJob) -> ProgressBars:
     size = job.source.stat().st_size if job.source.is_file() else 0
     size = size if job.span is None else job.span[1] - job.span[0]
     return ProgressBars([job.source.name], [size], show)
+
+
+def _why_no_file(source: Path) -> str:
+    """Return what is wrong with an input that is no file; several are answered into a folder."""
+    if source.is_dir():
+        files = shlex.quote(str(source / "*"))
+        return f"is a folder: --input {files} --output FOLDER/ answers its files"
+    if any(c in str(source) for c in "*?["):
+        return "no such file; a pattern goes with a folder for the answers: --output FOLDER/"
+    return "no such file"
 
 
 def _where_it_goes_on(rows: int) -> str:
