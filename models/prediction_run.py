@@ -13,6 +13,7 @@ from pathlib import Path
 from data.byte_source import STDIN
 from data.data_loader import Record, read_records
 from data.fingerprint import fingerprint
+from data.name_hints import hint_at_keys
 from data.progress_bars import ProgressBars
 from models.answering import Answerer
 from utils.errors import ConfigError, DataError, UserError
@@ -135,11 +136,12 @@ def run_job(
     )
     writer = PredictionWriter(job.output, encoder, job.identity(), job.resume)
     started = time.monotonic()
+    heads: list[bytes] = []
     try:
         with _progress(job) as bars, writer:
             if job.resume:
                 tell(_where_it_goes_on(writer.resumed_rows))
-            batches = _batches(job, bars, writer)
+            batches = _batches(job, bars, writer, heads.append)
             if answerer.classifier.processes > 1 and can_fork() and job.can_resume and watch is None:
                 _answer_in_processes(batches, answerer, writer)
             for batch in batches:
@@ -153,7 +155,8 @@ def run_job(
             tell(f"the first {writer.kept_rows:,} rows are in {writer.partial}{how}")
         raise
     summary = writer.summary
-    for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows):
+    hint = hint_at_keys(heads[0], job.column) if heads and summary.lacks_names else None
+    for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows, hint):
         tell(line)
     return summary
 
@@ -199,7 +202,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -> Iterator[list[Record]]:
+def _batches(
+    job: PredictionJob,
+    bars: ProgressBars,
+    writer: PredictionWriter,
+    look_at_json: Callable[[bytes], object],
+) -> Iterator[list[Record]]:
     """Yield the records that are still to be answered, in batches."""
     report = bars.reporter(0)
     consumed = 0
@@ -216,6 +224,7 @@ def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -
         keep_fields=job.keep_fields,
         strict=False,
         progress=note if job.source.is_file() else None,
+        look_at_json=look_at_json,
         span=job.span,
     )
     records = islice(records, writer.resumed_rows, None)
