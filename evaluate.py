@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.argument_types import ScriptParser
 from utils.config import DataConfig, SourceConfig
 from utils.errors import EXIT_DONE, ConfigError, DataError, run_script
 from utils.terminal_text import write_result
@@ -29,9 +30,10 @@ SPLIT_KEYS = ("split", "seed", "validation_fraction", "test_fraction")
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ScriptParser(
         description="Judge a checkpoint on labelled names: JSON, Markdown and figures.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.",
+        file_options={".pt": "--checkpoint"},
     )
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="the model to judge")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="another model, on the same names")

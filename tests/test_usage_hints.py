@@ -2,7 +2,14 @@
 
 import pytest
 
-from tests.test_prediction_run import run
+import evaluate
+import export
+import predict
+import train
+from tests.test_prediction_run import ROOT, run
+from utils.config import Config, load_config
+from utils.config_names import setting_names
+from utils.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +39,56 @@ def test_a_folder_or_a_pattern_without_a_folder_for_the_answers_is_told_how(tmp_
 def test_an_output_that_was_meant_for_a_folder_is_told_of_the_slash(tmp_path):
     code, _, errors = run(tmp_path, "--input", ".", "--output", "out")
     assert (code, errors.endswith("; a folder's ends in /\n")) == (2, True)
+
+
+SLIPS = [
+    (predict, "--imput names.txt", "; --imput: did you mean --input?"),
+    (predict, "--imput=a --ouput=b", "; --imput: did you mean --input?; --ouput: did you mean --output?"),
+    (predict, "-i names.txt", "; -i: did you mean --input or --input-format?"),
+    (predict, "--domain a.com", "; names come by --input FILE or a pipe: echo a.com | python predict.py"),
+    (predict, "--threshold -1", "must be a number from 0 to 1. Got -1"),
+    (predict, "--wholly-unheard-of x", "unrecognized arguments: --wholly-unheard-of x"),
+    (train, "", "one of the arguments --config --resume is required"),
+    (train, "mine.yaml", "; did you mean --config mine.yaml?"),
+    (train, "--dry-run mine.YML", "; did you mean --config mine.YML?"),
+    (train, "--config a.yaml b.yaml", "unrecognized arguments: b.yaml"),
+    (train, "--config a.yaml --dryrun", "; --dryrun: did you mean --dry-run?"),
+    (train, "--config a.yaml --set training.epochs 3", "; did you mean --set training.epochs=3?"),
+    (train, "--config a.yaml --epochs 3", "; --epochs: did you mean --set training.epochs=3?"),
+    (
+        train,
+        "--config a.yaml --learning-rate=1e-3",
+        "; --learning-rate: did you mean --set training.learning_rate=1e-3?",
+    ),
+    (train, "--config a.yaml --epochs --dry-run", "; --epochs: did you mean --set training.epochs=…?"),
+    (train, "--config a.yaml --sources x", "unrecognized arguments: --sources x"),
+    (evaluate, "best.pt --output o", "required: --checkpoint; did you mean --checkpoint best.pt?"),
+    (export, "--chekpoint a.pt --format onnx --output o.onnx", "; --chekpoint: did you mean --checkpoint?"),
+]
+
+
+@pytest.mark.parametrize(("script", "line", "said"), SLIPS, ids=[line for _, line, _ in SLIPS])
+def test_a_slip_is_told_what_it_may_be_meant_for(script, line, said, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        script.parse_arguments(line.split())
+    out, errors = capsys.readouterr()
+    assert (out, errors.splitlines()[-1].endswith(said)) == ("", True), errors
+    assert len(errors.splitlines()) == 1 or "did you mean" not in errors
+
+
+def test_what_is_right_or_shortened_is_taken_as_ever():
+    options = train.parse_arguments(["--conf", "a.yaml", "--set", "a=1", "--set=b=2", "--dry"])
+    assert (str(options.config), options.set, options.dry_run) == ("a.yaml", ["a=1", "b=2"], True)
+
+
+def test_every_setting_that_a_hint_may_name_can_be_set():
+    names = setting_names(Config)
+    assert {"training.epochs", "data.root", "model.evidence_ngrams"} <= set(names)
+    assert not {"training", "data.sources", "data.sources[].path"} & set(names)
+    for name in names:
+        said = ""
+        try:
+            load_config(ROOT / "config_test.yaml", [f"{name}=1"])
+        except ConfigError as error:  # of the value it may say what it likes
+            said = str(error)
+        assert "unknown key" not in said

@@ -30,6 +30,16 @@ def key_names(cls: type, prefix: str = "") -> list[str]:
     return names
 
 
+def setting_names(cls: type) -> list[str]:
+    """Return the full name of every key that has one value: no section and no list of sections."""
+    names = key_names(cls)
+    return [
+        name
+        for name in names
+        if not any(other.startswith((f"{name}.", f"{name}[")) for other in names) and "[" not in name
+    ]
+
+
 def unknown_key(
     key: Any, prefix: str, here: list[str], names: list[str], replaced: Mapping[str, str]
 ) -> tuple[str, list[str]]:
