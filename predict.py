@@ -192,6 +192,7 @@ def predict_file(options: argparse.Namespace) -> int:
 
     job = plan_job(options)
     job.check()
+    job.check_start()
     page = None
     if options.explain_html is not None:
         if options.resume:

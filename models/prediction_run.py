@@ -80,6 +80,24 @@ class PredictionJob:
         if len(files) == 2 and files[0].samefile(files[1]):
             raise ConfigError(f"--output {self.output} is the input")
 
+    def check_start(self) -> None:
+        """Raise what the first row of a file tells: no such column, no record, another format."""
+        if self.source.is_file():
+            with closing(self.records()) as records:
+                next(records, None)
+
+    def records(self, **others: object) -> Iterator[Record]:
+        """Return the records of the input, one that cannot be read among them; `others` as `read_records`."""
+        return read_records(
+            self.source,
+            format=self.input_format,
+            column=self.column,
+            keep_fields=self.keep_fields,
+            strict=False,
+            span=self.span,
+            **others,
+        )
+
     @property
     def can_resume(self) -> bool:
         """Tell whether the same rows come in the same batches again."""
@@ -217,16 +235,8 @@ def _batches(
         consumed += size
         report(consumed, writer.summary.rows)
 
-    records = read_records(
-        job.source,
-        format=job.input_format,
-        column=job.column,
-        keep_fields=job.keep_fields,
-        strict=False,
-        progress=note if job.source.is_file() else None,
-        look_at_json=look_at_json,
-        span=job.span,
-    )
+    progress = note if job.source.is_file() else None
+    records = job.records(look_at_json=look_at_json, progress=progress)
     records = islice(records, writer.resumed_rows, None)
     if job.can_resume:
         return file_batches(records, job.rows_at_once)

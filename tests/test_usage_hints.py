@@ -41,6 +41,46 @@ def test_an_output_that_was_meant_for_a_folder_is_told_of_the_slash(tmp_path):
     assert (code, errors.endswith("; a folder's ends in /\n")) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("client,time\n1,2\n", "expected a header line with exactly one of the columns"),
+        ("", "is empty"),
+        ("a\0b", "binary"),
+    ],
+)
+def test_an_input_without_a_first_row_is_told_before_the_model_is_loaded(
+    content, said, tmp_path, monkeypatch, capsys
+):
+    def load(_):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(predict, "load_answerer", load)
+    (tmp_path / "in.csv").write_text(content)
+    (tmp_path / "model.pt").touch()
+    arguments = ["--input", str(tmp_path / "in.csv"), "--checkpoint", str(tmp_path / "model.pt")]
+    assert predict.main([*arguments, "--format", "csv"]) == 1
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert said in errors
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "out"),
+    [
+        (b"client,time\n1,2\n", 1, b""),
+        (b"client,host\n", 0, b"domain,normalized,"),
+        (b"client,host\n1,a.com\n", 0, b"domain,normalized,"),
+    ],
+)
+def test_what_fails_on_a_pipe_does_not_look_like_an_empty_result(content, code, out, tmp_path):
+    arguments = ["--input-format", "csv", "--format", "csv"]
+    found_code, found, errors = run(tmp_path, *arguments, input=content)
+    assert (found_code, found[: len(out)]) == (code, out), errors
+    assert bool(found) is bool(out)
+    assert found.count(b"domain,normalized,") == (code == 0)
+
+
 SLIPS = [
     (predict, "--imput names.txt", "; --imput: did you mean --input?"),
     (predict, "--imput=a --ouput=b", "; --imput: did you mean --input?; --ouput: did you mean --output?"),
