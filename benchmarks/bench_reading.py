@@ -5,7 +5,9 @@
 
 It makes the files with a seed (about 6 GB for the defaults) and uses them again when they are there. Each
 reader runs in a process of its own, one after the other in each round, so that a ratio compares neighbours
-in time. MB/s are given by the clock and by the processor time, which a busy machine changes less. Linux only.
+in time. Ours compares only the keys that are read, as with `data.check_all_keys: false`; the others do not
+even that. Where "all keys" stands, it compares all of them, as it does by default. MB/s are given by the
+clock and by the processor time, which a busy machine changes less. Linux only.
 
 Reading is measured on one core. Then there is the whole way of a large file into a training, which two
 processes share: reading, normalising, public suffixes, arrays; the others read only, and use one core.
@@ -44,6 +46,7 @@ from tests.zenodo_records import write_records
 # What the others are compared with, and the reader of the first bar.
 OURS = "read_records, one a line"
 GATHERED, GATHERED_ALONE = "gather_files, two processes", "gather_files, one process"
+STRICT = ", all keys"  # of the same with `data.check_all_keys`, the default
 YARDSTICKS = ("ijson, item.domain_name", "msgspec, from memory")
 
 
@@ -53,14 +56,14 @@ class Name(msgspec.Struct):
     domain_name: str | None = None
 
 
-def by_read_records(path: Path) -> tuple[int, float, float]:
+def by_read_records(path: Path, all_keys: bool = False) -> tuple[int, float, float]:
     """Count the records of a file."""
-    return timed(lambda: sum(1 for _ in read_records(path)))
+    return timed(lambda: sum(1 for _ in read_records(path, all_keys=all_keys)))
 
 
-def by_gather_files(path: Path, workers: int) -> tuple[int, float, float]:
+def by_gather_files(path: Path, workers: int, all_keys: bool = False) -> tuple[int, float, float]:
     """Count the names of a file that go into a training."""
-    files = [SourceFile(path, "benign", "json")]
+    files = [SourceFile(path, "benign", "json", all_keys=all_keys)]
     return timed(lambda: gather_files(files, workers=workers, show_progress=False)[0].num_records)
 
 
@@ -91,6 +94,7 @@ Reader = Callable[[Path], tuple[int, float, float]]
 # Name → layout of the file, and reader.
 READERS: dict[str, tuple[str, Reader]] = {
     OURS: ("mongoexport", by_read_records),
+    OURS + STRICT: ("mongoexport", partial(by_read_records, all_keys=True)),
     YARDSTICKS[0]: ("mongoexport", by_ijson_names),
     YARDSTICKS[1]: ("mongoexport", by_msgspec),
     "msgspec, read and decoded": ("mongoexport", by_msgspec_with_reading),
@@ -102,6 +106,7 @@ READERS: dict[str, tuple[str, Reader]] = {
 }
 OF_LARGE_FILE = {
     GATHERED: ("mongoexport", partial(by_gather_files, workers=2)),
+    GATHERED + STRICT: ("mongoexport", partial(by_gather_files, workers=2, all_keys=True)),
     GATHERED_ALONE: ("mongoexport", partial(by_gather_files, workers=1)),
     **{name: READERS[name] for name in (*YARDSTICKS, "msgspec, read and decoded")},
 }
@@ -194,7 +199,7 @@ def run_stage(name: str, path: Path) -> int:
 def in_process(name: str, path: Path) -> dict[str, float]:
     """Run one reader in a process of its own."""
     arguments = [__file__, "--folder", str(path), "--stage", name]
-    return json.loads(run_process(arguments, threads=2 if name == GATHERED else 1).stdout)
+    return json.loads(run_process(arguments, threads=2 if name.startswith(GATHERED) else 1).stdout)
 
 
 def make_file(folder: Path, layout: str, megabytes: int) -> Path:
@@ -263,20 +268,20 @@ def measure_memory(path: Path) -> dict[str, float]:
 
 def print_speeds(readers: dict[str, dict], ratios: dict[str, dict], name_of_ours: str) -> None:
     """Print the speeds of some readers, and the ratios to ours, as tables."""
-    print(f"{'reader (median, min–max)':<34}{'records':>9}{'MB/s':>22}{'MB/s of CPU time':>22}{'adds MB':>9}")
+    print(f"{'reader (median, min–max)':<38}{'records':>9}{'MB/s':>22}{'MB/s of CPU time':>22}{'adds MB':>9}")
     for name, row in readers.items():
         clock, cpu = (
             f"{figures['median']:.0f} ({figures['min']:.0f}–{figures['max']:.0f})"
             for figures in (row["mb_per_s"], row["mb_per_cpu_s"])
         )
-        print(f"{name:<34}{row['records']:>9,}{clock:>22}{cpu:>22}{row['added_mb']['median']:>9.0f}")
-    print(f"\n{name_of_ours + ', times …':<34}{'by the clock':>31}{'by CPU time':>22}")
+        print(f"{name:<38}{row['records']:>9,}{clock:>22}{cpu:>22}{row['added_mb']['median']:>9.0f}")
+    print(f"\n{name_of_ours + ', times …':<38}{'by the clock':>31}{'by CPU time':>22}")
     for name, row in ratios.items():
         clock, cpu = (
             f"{figures['median']:.2f} ({figures['min']:.2f}–{figures['max']:.2f})"
             for figures in (row["elapsed_s"], row["cpu_s"])
         )
-        print(f"{name:<34}{clock:>31}{cpu:>22}")
+        print(f"{name:<38}{clock:>31}{cpu:>22}")
 
 
 if __name__ == "__main__":

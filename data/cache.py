@@ -23,6 +23,7 @@ import numpy as np
 from data.fingerprint import fingerprint
 from data.labelled_domains import FileNames
 from data.name_table import NameTable
+from data.sources import SourceFile
 from utils.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -31,8 +32,8 @@ CACHE_VERSION = 2  # raise it when FileNames changes, the rules for a domain nam
 ARRAYS = ("blob", "offsets", "hashes", "groups", "days", "sources", "families")
 
 
-def cache_key(path: Path, format: str) -> str:
-    """Return the name of the entry for a file as it is now.
+def cache_key(file: SourceFile) -> str:
+    """Return the name of the entry for a file as it is now, whatever its class.
 
     Raises
     ------
@@ -41,14 +42,15 @@ def cache_key(path: Path, format: str) -> str:
     """
     decisive = {
         "cache_version": CACHE_VERSION,
-        "file": fingerprint(path) | {"name": str(path.resolve())},
-        "format": format,
+        "file": fingerprint(file.path) | {"name": str(file.path.resolve())},
+        "format": file.format,
+        "all_keys": file.all_keys,
         "publicsuffixlist": version("publicsuffixlist"),
         "idna": version("idna"),
         "unicode": unicodedata.unidata_version,
     }
     text = json.dumps(decisive, sort_keys=True)
-    return f"{path.name}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return f"{file.path.name}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def check_writable(folder: Path) -> None:

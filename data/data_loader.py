@@ -27,6 +27,7 @@ def read_records(
     look_at_json: Callable[[bytes], object] | None = None,
     progress: Callable[[int], object] | None = None,
     span: tuple[int, int] | None = None,
+    all_keys: bool = True,
 ) -> Iterator[Record]:
     """Yield the records of one file in their order.
 
@@ -59,6 +60,8 @@ def read_records(
         Read only the lines between two places, from `data.file_parts.split_file`; `format` is its, too. Lines
         and records are counted from the first place on, and `position` says so. Not with `keep_fields` or a
         path as `column` where the format is "json".
+    all_keys
+        Whether no key of a JSON object may stand twice, or only none that is read, which takes less time.
 
     Yields
     ------
@@ -86,9 +89,9 @@ def read_records(
         if look_at_json is not None and chosen in ("json", "jsonl"):
             look_at_json(source.head)
         if span is not None and chosen == "json":
-            records = read_array_part(source, column)
+            records = read_array_part(source, column, all_keys)
         else:
-            records = _reader(source, chosen, column, keep_fields, strict)
+            records = _reader(source, chosen, column, keep_fields, strict, all_keys)
         if span is not None and span[0]:
             records = _placed_after(span[0], records)
         first = next(records, None)
@@ -113,15 +116,15 @@ def _placed_after(start: int, records: Iterator[Record]) -> Iterator[Record]:
 
 
 def _reader(
-    source: ByteSource, format: str, column: str | None, keep_fields: bool, strict: bool
+    source: ByteSource, format: str, column: str | None, keep_fields: bool, strict: bool, all_keys: bool
 ) -> Iterator[Record]:
     match format:
         case "json" if keep_fields or is_path(column):
-            return read_whole_json(source, column, keep_fields)
+            return read_whole_json(source, column, keep_fields, all_keys)
         case "json":
-            return read_json(source, column)
+            return read_json(source, column, all_keys)
         case "jsonl":
-            return read_json_lines(source, column, keep_fields)
+            return read_json_lines(source, column, keep_fields, all_keys)
         case "csv":
             return read_csv(source, column, keep_fields, strict)
         case "zeek":

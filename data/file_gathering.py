@@ -67,9 +67,7 @@ def gather_files(
 
 def _load_cached(files: Sequence[SourceFile], cache_dir: Path) -> dict[int, FileNames]:
     """Return what the cache has: place of a file in `files` → what it yielded."""
-    loaded = {
-        i: cache.load(cache_dir, cache.cache_key(file.path, file.format)) for i, file in enumerate(files)
-    }
+    loaded = {i: cache.load(cache_dir, cache.cache_key(file)) for i, file in enumerate(files)}
     return {i: names for i, names in loaded.items() if names is not None}
 
 

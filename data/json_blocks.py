@@ -20,7 +20,7 @@ BLOCK_BYTES = 1024 * 1024
 
 
 def read_one_a_line(
-    source: ByteSource, column: str | None, lines: bytes
+    source: ByteSource, column: str | None, all_keys: bool, lines: bytes
 ) -> Generator[Record, None, tuple[int, Iterator[bytes]]]:
     """Yield the records of an array, whose opening has been read, as far as each line ends with a comma.
 
@@ -39,7 +39,7 @@ def read_one_a_line(
     """
     first, line_feed, _ = lines.lstrip().partition(b"\n")
     block = _Block(b",\r\n" if first.endswith(b"\r") and line_feed else b",\n")
-    decoder = RecordDecoder(column)
+    decoder = RecordDecoder(column, all_keys)
     number = 0
     while block.read_from(source):
         try:
@@ -98,7 +98,7 @@ class _Block:
         self._buffer[0] = ord("[")
         self._buffer[self._comma] = ord("]")
         try:
-            elements = decoder.decode_array(self._buffer, 0, self._comma + 1)
+            elements = decoder.decode_array(self._buffer, 0, self._comma + 1, self._ending)
         finally:
             self._buffer[self._comma] = ord(",")
         if not elements:

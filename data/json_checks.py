@@ -1,9 +1,11 @@
 """Checks of raw JSON bytes that neither msgspec nor ijson makes, or does not survive without."""
 
 import codecs
+import decimal
 import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,7 @@ _SURROGATES = re.compile(
 )
 _ESCAPE_BYTES = len(rb"\ud83d")
 _ROW_BYTES = 2048
+_NO_TRAPS = decimal.Context(traps=[])
 _HIGH_BITS = np.uint64(0x8080808080808080)
 
 
@@ -118,6 +121,24 @@ class CheckedBytes:
     def _refuse(self, index: int, problem: str) -> int:
         self._problem = problem
         return index
+
+
+def untrapped(step: Callable[..., Any], *arguments: object) -> Any:
+    """Take one step of ijson's parser, with numbers beyond Decimal as NaN: no name is among them."""
+    with decimal.localcontext(_NO_TRAPS):
+        return step(*arguments)
+
+
+def what_is_wrong(error: Exception, checked: CheckedBytes) -> str:
+    """Return one line about what ended the reading; yajl adds the bytes around it on further lines."""
+    if isinstance(error, RefusedBytesError):
+        return str(error)
+    if checked.at_end:
+        return "the file ends inside the JSON: it is truncated"
+    text = str(error)
+    if text.startswith(("b'", 'b"')):  # where yajl's message is no UTF-8, ijson gives its repr
+        text = text[2:].replace("\\n", "\n").replace("\\'", "'")
+    return f"not valid JSON ({text.partition(chr(10))[0].strip()})"
 
 
 def _with_short_numbers(data: bytes) -> bytes:

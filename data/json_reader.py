@@ -13,20 +13,19 @@ Numbers are read without `use_float`: with it, an integer beyond 64 bits is an e
 import decimal
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from typing import Any
 
 import ijson
 
 from data.byte_range import ByteRange
 from data.byte_source import READ_BYTES, ByteSource
 from data.json_blocks import read_one_a_line
-from data.json_checks import CheckedBytes, RefusedBytesError
+from data.json_checks import CheckedBytes, RefusedBytesError, untrapped, what_is_wrong
 from data.json_integers import check_number
+from data.json_keys import repeated, unique_keys
 from data.record import DATE_KEYS, RawRecord, Record, attribute_of_key, record_from_json
-from data.record_decoder import repeated
 
 # Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
 MAX_DEPTH = 10_000
@@ -37,10 +36,9 @@ _STAND_IN = b"[null,"
 _END = object()  # what comes after the last element
 _OPENINGS = frozenset({"start_map", "start_array"})
 _DEPTH_CHANGES = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
-_NO_TRAPS = decimal.Context(traps=[])
 
 
-def read_json(source: ByteSource, column: str | None) -> Iterator[Record]:
+def read_json(source: ByteSource, column: str | None, all_keys: bool) -> Iterator[Record]:
     """Yield the records of one JSON array in any layout, or of one JSON object that is a record.
 
     Raises
@@ -52,15 +50,15 @@ def read_json(source: ByteSource, column: str | None) -> Iterator[Record]:
         return
     start = array_start(source)
     if start is None:
-        yield from _read_any_layout(source, iter(()), 0, column)
+        yield from _read_any_layout(source, iter(()), 0, column, all_keys)
         return
     source.skip(start)
-    number, rest = yield from read_one_a_line(source, column, source.head)
+    number, rest = yield from read_one_a_line(source, column, all_keys, source.head)
     start = chain((_STAND_IN if number else b"[",), rest)
-    yield from _read_any_layout(source, start, number, column, follows_stand_in=number > 0)
+    yield from _read_any_layout(source, start, number, column, all_keys, follows_stand_in=number > 0)
 
 
-def read_array_part(source: ByteRange, column: str | None) -> Iterator[Record]:
+def read_array_part(source: ByteRange, column: str | None, all_keys: bool) -> Iterator[Record]:
     """Yield the records of a part of an array, of whose lines each is one record and a comma.
 
     Raises
@@ -73,11 +71,11 @@ def read_array_part(source: ByteRange, column: str | None) -> Iterator[Record]:
         if start is None:
             raise source.error("expected a JSON array of records")
         source.skip(start)
-    number, rest = yield from read_one_a_line(source, column, source.head or source.line_before)
+    number, rest = yield from read_one_a_line(source, column, all_keys, source.head or source.line_before)
     first = next(rest, b"")
     if first or source.is_last:
         start = chain((_STAND_IN, first), rest)
-        yield from _read_any_layout(source, start, number, column, follows_stand_in=True)
+        yield from _read_any_layout(source, start, number, column, all_keys, follows_stand_in=True)
 
 
 def _read_any_layout(
@@ -85,6 +83,7 @@ def _read_any_layout(
     start: Iterator[bytes],
     number: int,
     column: str | None,
+    all_keys: bool,
     follows_stand_in: bool = False,
 ) -> Iterator[Record]:
     """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`.
@@ -95,6 +94,7 @@ def _read_any_layout(
     _warn_of_slow_backend()
     checked = CheckedBytes(lambda: next(start, None) or source.read(), b"")
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
+    events = unique_keys(events) if all_keys else events
     attributes = attribute_of_key(column)
     try:
         first, _ = untrapped(next, events)
@@ -206,24 +206,6 @@ def _single_record(source: ByteSource, events: Iterator[tuple[str, object]], col
     if record.error:
         raise source.error(f"expected a JSON array of records, found one object, and {record.error}")
     return record
-
-
-def untrapped(step: Callable[..., Any], *arguments: object) -> Any:
-    """Take one step of the parser, with numbers beyond Decimal as NaN: no name is among them."""
-    with decimal.localcontext(_NO_TRAPS):
-        return step(*arguments)
-
-
-def what_is_wrong(error: Exception, checked: CheckedBytes) -> str:
-    """Return one line about what ended the reading; yajl adds the bytes around it on further lines."""
-    if isinstance(error, RefusedBytesError):
-        return str(error)
-    if checked.at_end:
-        return "the file ends inside the JSON: it is truncated"
-    text = str(error)
-    if text.startswith(("b'", 'b"')):  # where yajl's message is no UTF-8, ijson gives its repr
-        text = text[2:].replace("\\n", "\n").replace("\\'", "'")
-    return f"not valid JSON ({text.partition(chr(10))[0].strip()})"
 
 
 @cache

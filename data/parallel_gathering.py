@@ -122,7 +122,7 @@ class _Gathering:
             first = self._slots[-1][-1] + 1 if self._slots else 0
             self._slots.append(range(first, first + len(file_parts) + 1))
         self.shared = _Shared(context, len(files), self._slots[-1][-1] + 1)
-        self._keys = [None if cache_dir is None else cache.cache_key(f.path, f.format) for f in files]
+        self._keys = [None if cache_dir is None else cache.cache_key(f) for f in files]
         self._modified = [_modified_ns(file.path) for file in files]
         self._read: list[dict[int, FileNames]] = [{} for _ in files]  # place of a part → its names
         self._results: dict[int, FileNames] = {}
@@ -161,7 +161,7 @@ class _Gathering:
         file = self._files[task.file]
         part = None if task.place is None else self._parts[task.file][task.place]
         if part is not None and part.span is not None:
-            future = pool.submit(_read_part, task, part)
+            future = pool.submit(_read_part, task, part, file.all_keys)
         else:
             future = pool.submit(_read_file, task, file, self._cache_dir)
         self._pending[future] = task
@@ -189,14 +189,13 @@ class _Gathering:
 
     def _join(self, pool: ProcessPoolExecutor, file: int) -> None:
         """Put the parts of a file together."""
-        path, format = self._files[file].path, self._files[file].format
         parts = self._read[file]
         names = join_parts([parts[place] for place in range(len(parts))])
         parts.clear()
         if names is None or not names.num_records or not self._is_unchanged(file):
             self._read_whole(pool, file)
             return
-        if self._cache_dir is not None and cache.cache_key(path, format) == self._keys[file]:
+        if self._cache_dir is not None and cache.cache_key(self._files[file]) == self._keys[file]:
             cache.store(self._cache_dir, self._keys[file], names)
         self._results[file] = names
 
@@ -256,8 +255,8 @@ def _end_with_parent() -> None:
     os._exit(EXIT_FAILED)
 
 
-def _read_part(task: _Task, part: FilePart) -> FileNames:
-    return gather_file(part.path, part.format, span=part.span, progress=_Reporter(task))
+def _read_part(task: _Task, part: FilePart, all_keys: bool) -> FileNames:
+    return gather_file(part.path, part.format, all_keys=all_keys, span=part.span, progress=_Reporter(task))
 
 
 def _read_file(task: _Task, file: SourceFile, cache_dir: Path | None) -> FileNames:

@@ -123,7 +123,7 @@ def read_rows(
     Every row that is a domain name, in the order of the files; reason → number of rows that are none; and
     the files.
     """
-    files = resolve_sources(Path(config.root), config.sources)
+    files = resolve_sources(Path(config.root), config.sources, all_keys=config.check_all_keys)
     for file in files:
         if (column := class_column(file.path, file.format)) is not None:
             logger.warning(

@@ -1,10 +1,11 @@
-"""JSON values to raw records by msgspec, and the rule that no key that is read may stand twice in its object.
+"""JSON values to raw records, none of which has a key twice in an object.
 
-msgspec builds the wanted fields, skips all others, and takes the last of equal keys. To notice them, wanted
-keys are counted: msgspec hands a value of a type that it does not know (`object`) to a hook, once for each
-time that its key stands there, however that is spelled. Where more were counted than came out, a key stood
-twice. A key that nobody reads may stand twice: no answer depends on it, and to compare all keys of all
-objects, everything would have to be built (docs/RELIABILITY.md says what that costs).
+To compare all keys of all objects, everything has to be built (`data.json_keys`): most of the time that
+reading takes. Whoever wants it faster may have only those keys compared that are read: no answer depends on
+the others. Then msgspec builds the wanted fields, skips all others, and takes the last of equal keys. To
+notice them, wanted keys are counted: msgspec hands a value of a type that it does not know (`object`) to a
+hook, once for each time that its key stands there, however that is spelled. Where more were counted than came
+out, a key stood twice.
 """
 
 import json
@@ -17,6 +18,7 @@ from msgspec import UNSET
 
 from data.json_checks import RefusedBytesError, check_utf8
 from data.json_integers import IntegerCheck
+from data.json_keys import check_all_keys, read_surely, repeated
 from data.record import DATE_KEYS, attribute_of_key, is_path
 
 # What `RecordDecoder` raises.
@@ -47,10 +49,13 @@ class RecordDecoder:
         What holds the name: a key, or the way to one; None for one of `data.record.NAME_KEYS`. A column with
         dots is the key of that name, or where there is none the way to it: `dns.rrname`; a number is a place
         in an array, from 0.
+    all_keys
+        Whether a key that is not read may not stand twice either.
     """
 
-    def __init__(self, column: str | None) -> None:
+    def __init__(self, column: str | None, all_keys: bool) -> None:
         self._column = column
+        self.all_keys = all_keys
         self._check_integers = IntegerCheck()
         # Nearly all dates are objects, and so is what a path leads into. Where one is something else, the
         # second decoder takes it.
@@ -64,8 +69,18 @@ class RecordDecoder:
         DecodeError, UnicodeDecodeError, RecursionError
             It is no JSON.
         RefusedBytesError
-            A key that is read stands twice, or an integer has more than 64 bits.
+            A key stands twice, or an integer has more than 64 bits.
         """
+        if not self.all_keys:
+            return self._decode_wanted(value)
+        try:
+            return self._read_surely(value, 0, len(value), b"\n")[0]
+        except RefusedBytesError:
+            element = self._decode_wanted(value)
+            check_all_keys(value)
+            return element
+
+    def _decode_wanted(self, value: bytes | bytearray) -> object:
         if not value.isascii():
             value.decode()
         self._check_integers(value, 0, len(value))
@@ -81,13 +96,15 @@ class RecordDecoder:
         return self._decoders[1].each([value])[0]
 
     def decode_spans(self, buffer: bytearray, spans: list[tuple[int, int]]) -> list[object]:
-        """Return the values that stand in these places of `buffer`, one after the other.
+        """Return the values that stand in these places of `buffer`, one a line.
 
         Raises
         ------
         DecodeError, UnicodeDecodeError, RecursionError, RefusedBytesError
             One is to be refused, or may be: each has to be looked at.
         """
+        if self.all_keys:
+            return self._read_surely(buffer, spans[0][0], spans[-1][1], b"\n")
         self._check_skipped(buffer, spans[0][0], spans[-1][1])
         with memoryview(buffer) as view:
             values = [view[start:end] for start, end in spans]
@@ -97,11 +114,23 @@ class RecordDecoder:
                 for value in values:
                     value.release()
 
-    def decode_array(self, buffer: bytearray, start: int, end: int) -> list[object]:
-        """Return the elements of the array in `buffer[start:end]`; errors as of `decode_spans`."""
+    def decode_array(self, buffer: bytearray, start: int, end: int, ending: bytes) -> list[object]:
+        """Return the elements of the array in `buffer[start:end]`, one a line; errors as of `decode_spans`.
+
+        Parameters
+        ----------
+        ending
+            What stands between two lines: a comma and a line feed.
+        """
+        if self.all_keys:
+            return self._read_surely(buffer, start + 1, end - 1, ending)
         self._check_skipped(buffer, start, end)
         with memoryview(buffer) as view, view[start:end] as array:
             return self._decode_surely(lambda decoder: decoder.array(array))
+
+    def _read_surely(self, lines: bytes | bytearray, start: int, end: int, ending: bytes) -> list[object]:
+        element_of = self._decoders[1].element_of
+        return [element_of(built) for part in read_surely(lines, start, end, ending) for built in part]
 
     def _check_skipped(self, buffer: bytearray, start: int, end: int) -> None:
         """Check what msgspec does not look at in the values that it skips."""
@@ -139,6 +168,12 @@ class _CountingDecoder:
         self._start_counting()
         return [self._decode_one(value) for value in values]
 
+    def element_of(self, built: object) -> object:
+        """Return what `each` returns for a value, of what it is when all of it is built."""
+        if type(built) is not dict:
+            return built
+        return self._record(*[built.get(key, UNSET) for key in self._keys])
+
     def array(self, array: memoryview) -> list[object]:
         """Return the elements of an array."""
         self._start_counting()
@@ -154,6 +189,7 @@ class _CountingDecoder:
             (attribute, self._field_type(attribute), msgspec.field(default=UNSET, name=key))
             for attribute, key in fields
         ]
+        self._keys = [key for _, key in fields]
         return msgspec.defstruct("RawRecord", typed, namespace=missing, gc=False)
 
     def _records_and_keys(self, elements: list[object]) -> tuple[list[msgspec.Struct], int]:
@@ -233,11 +269,6 @@ def check_read_keys(value: object, column: str | None) -> None:
     _check_way(value, ("sourced_on", *DATE_KEYS))
     if is_path(column) and column not in value:
         _check_way(value, column.split("."))
-
-
-def repeated(key: str) -> str:
-    """Return what to say of a key that stands twice."""
-    return f"expected each key that is read once in its object, found {key!r} twice"
 
 
 def _check_way(value: object, keys: Iterable[str]) -> None:

@@ -19,15 +19,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file to read, its class, its format, and whether nothing is judged on its names."""
+    """One file to read, its class, its format, and whether nothing is judged on its names.
+
+    `all_keys`: see `data.data_loader.read_records`.
+    """
 
     path: Path
     label: str
     format: str
     training_only: bool = False
+    all_keys: bool = True
 
 
-def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
+def resolve_sources(root: Path, sources: Iterable[Source], *, all_keys: bool = True) -> list[SourceFile]:
     """Return the files of all sources, in the order of the sources and sorted by path within each.
 
     Parameters
@@ -59,7 +63,7 @@ def resolve_sources(root: Path, sources: Iterable[Source]) -> list[SourceFile]:
             if real_path in owners:
                 raise ConfigError(f"{path} is in two sources: {owners[real_path]} and {name}")
             owners[real_path] = name
-            files.append(SourceFile(path, source.label, source.format, source.training_only))
+            files.append(SourceFile(path, source.label, source.format, source.training_only, all_keys))
     if problems:
         raise DataError(root, "; ".join(problems))
     return files

@@ -45,9 +45,11 @@ def read_columns(source: ByteSource, number: int, keep_fields: bool = False) -> 
             yield Record(cells[number - 1].strip(), None, None, None, position, None, False, fields)
 
 
-def read_json_lines(source: ByteSource, column: str | None, keep_fields: bool = False) -> Iterator[Record]:
+def read_json_lines(
+    source: ByteSource, column: str | None, keep_fields: bool, all_keys: bool
+) -> Iterator[Record]:
     """Yield a record for each line that is not blank; a line that is no JSON value is malformed."""
-    decoder = RecordDecoder(column)
+    decoder = RecordDecoder(column, all_keys)
     number = 0
     for buffer, start, end in source.line_blocks():
         if not end:
@@ -58,7 +60,7 @@ def read_json_lines(source: ByteSource, column: str | None, keep_fields: bool = 
         try:
             elements = decoder.decode_spans(buffer, spans)
         except REFUSALS:  # there may be blank lines, too
-            elements = (_element_of_line(buffer[first:last], decoder) for first, last in spans)
+            elements = (_element_of_line(bytes(buffer[first:last]), decoder) for first, last in spans)
         for (first, last), element in zip(spans, elements, strict=True):
             number += 1
             if element is _BLANK:
@@ -83,7 +85,7 @@ def _spans_of_lines(buffer: bytearray, start: int, end: int) -> list[tuple[int, 
     return spans
 
 
-def _element_of_line(line: bytearray, decoder: RecordDecoder) -> object:
+def _element_of_line(line: bytes, decoder: RecordDecoder) -> object:
     """Return the value of a line, `_BLANK`, or the exception that says what is wrong."""
     if not line or line.isspace():
         return _BLANK

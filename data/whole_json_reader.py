@@ -1,8 +1,8 @@
 """JSON arrays of records that are kept whole or whose name lies deep: slower than `data.json_reader`.
 
 Records keep their bytes where they stand one a line, as mongoexport writes them. In any other layout they are
-built and written again: the same values in the same order, without white space, and of a key that is not read
-and stands twice, the last.
+built and written again: the same values in the same order, without white space, and of a key that may stand
+twice, the last.
 """
 
 import decimal
@@ -15,9 +15,10 @@ import msgspec
 
 from data import byte_source
 from data.byte_source import READ_BYTES, ByteSource
-from data.json_checks import CheckedBytes, RefusedBytesError
+from data.json_checks import CheckedBytes, RefusedBytesError, untrapped, what_is_wrong
 from data.json_integers import check_number
-from data.json_reader import array_start, untrapped, what_is_wrong
+from data.json_keys import unique_keys
+from data.json_reader import array_start
 from data.record import Record, record_from_json
 from data.record_decoder import REFUSALS, ObjectWithRepeats, RecordDecoder, check_read_keys
 
@@ -26,7 +27,9 @@ MAX_DEPTH = 500  # msgspec's own limit lies near Python's recursion limit (1,000
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def read_whole_json(source: ByteSource, column: str | None, keep_fields: bool) -> Iterator[Record]:
+def read_whole_json(
+    source: ByteSource, column: str | None, keep_fields: bool, all_keys: bool
+) -> Iterator[Record]:
     """Yield the records of one JSON array in any layout, or of one JSON object that is a record.
 
     Raises
@@ -36,7 +39,7 @@ def read_whole_json(source: ByteSource, column: str | None, keep_fields: bool) -
     """
     if not source.head.strip():
         return
-    decode = RecordDecoder(column).decode
+    decode = RecordDecoder(column, all_keys).decode
     number = 0
     start = array_start(source)
     if start is None:
@@ -52,7 +55,7 @@ def read_whole_json(source: ByteSource, column: str | None, keep_fields: bool) -
                 break
             number += 1
             yield record
-    yield from _read_any_layout(source, rest, number, column, keep_fields)
+    yield from _read_any_layout(source, rest, number, column, keep_fields, all_keys)
 
 
 def _record_of_line(
@@ -73,13 +76,14 @@ def _record_of_line(
 
 
 def _read_any_layout(
-    source: ByteSource, start: bytes, number: int, column: str | None, keep: bool
+    source: ByteSource, start: bytes, number: int, column: str | None, keep: bool, all_keys: bool
 ) -> Iterator[Record]:
     """Yield the records after the first `number`, by ijson, from `start` and what is left in `source`."""
     parts = (start[place : place + READ_BYTES] for place in range(0, len(start), READ_BYTES))
     checked = CheckedBytes(lambda: next(parts, None) or source.read(), b"")
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
-    decode = RecordDecoder(column).decode
+    events = unique_keys(events) if all_keys else events
+    decode = RecordDecoder(column, all_keys=False).decode  # of what is built anew: no key stands twice in it
     try:
         event, value = untrapped(next, events)
         is_array = event == "start_array"

@@ -38,7 +38,7 @@ class PredictionJob:
     ----------
     source
         The input file, `STDIN` for standard input.
-    input_format, column, keep_fields
+    input_format, column, keep_fields, all_keys
         See `read_records`.
     output
         The file, None for stdout.
@@ -60,6 +60,7 @@ class PredictionJob:
     input_format: str
     column: str | None
     keep_fields: bool
+    all_keys: bool
     output: Path | None
     output_format: str
     line_buffered: bool
@@ -93,6 +94,7 @@ class PredictionJob:
             format=self.input_format,
             column=self.column,
             keep_fields=self.keep_fields,
+            all_keys=self.all_keys,
             strict=False,
             span=self.span,
             **others,
@@ -110,8 +112,9 @@ class PredictionJob:
 
     def settings(self) -> list[object]:
         """Return what decides how each row is written, and which rows there are."""
-        settings = [self.input_format, self.column, self.keep_fields, self.output_format, self.explain]
-        return [*settings, self.rows_at_once, *([] if self.span is None else [list(self.span)])]
+        reading = [self.input_format, self.column, self.keep_fields, self.all_keys]
+        writing = [self.output_format, self.explain, self.rows_at_once]
+        return [*reading, *writing, *([] if self.span is None else [list(self.span)])]
 
     def identity(self) -> dict[str, object] | None:
         """Return what decides every byte of the output; None where the job cannot be resumed."""

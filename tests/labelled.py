@@ -12,7 +12,7 @@ CLASSES = ("benign", "phishing", "malware")
 
 def hashes_of(names):
     """Return the stable hash of each name, (N,) uint64."""
-    return np.array([stable_hash(name.encode()) for name in names], dtype=np.uint64)
+    return np.array([stable_hash(name) for name in names], dtype=np.uint64)
 
 
 def name_table(names):

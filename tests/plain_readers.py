@@ -12,12 +12,16 @@ from collections.abc import Iterator
 NO_NAME = object()
 MALFORMED = object()
 _WHITE_SPACE = " \t\n\r"
-_READ_KEYS = ("domain_name", "domain", "source", "sourced_on", "malware", "malware_type")
 _CSV_COLUMNS = {"domain_name", "domain", "name", "host", "query", "url"}
 
 
-class _Pairs(list):
-    """A JSON object with all its keys, also equal ones."""
+class _Object(dict):
+    """A JSON object, each of whose keys stands once."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        if len(self) < len(pairs):
+            raise ValueError("a key stands twice")
 
 
 def plain_rows(data: bytes, format: str) -> tuple[list[object], str | None]:
@@ -46,7 +50,7 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_constant, parse_int=_integer)
+_decoder = json.JSONDecoder(object_pairs_hook=_Object, parse_constant=_no_constant, parse_int=_integer)
 
 
 def _json(data: bytes) -> Iterator[object]:
@@ -55,7 +59,7 @@ def _json(data: bytes) -> Iterator[object]:
     place = _skip(text, 0)
     if text[place : place + 1] != "[":
         value, place = _value(text, place)
-        if not isinstance(value, _Pairs) or _name(value) is NO_NAME:
+        if not isinstance(value, _Object) or _name(value) is NO_NAME:
             raise ValueError("neither an array nor a record")
         yield _name(value)
         if _skip(text, place) < len(text) or problem:
@@ -189,15 +193,7 @@ def _value(text: str, place: int) -> tuple[object, int]:
 
 
 def _name(value: object) -> object:
-    """Return what stands in a record's name, `domain_name` first; a key that is read stands once."""
-    if isinstance(value, _Pairs):
-        keys = dict(value)
-        date = keys.get("sourced_on")
-        instant = dict(date).get("$date") if isinstance(date, _Pairs) else None
-        for place, wanted in ((value, _READ_KEYS), (date, ("$date",)), (instant, ("$numberLong",))):
-            found = [key for key, _ in place] if isinstance(place, _Pairs) else []
-            if any(found.count(key) > 1 for key in wanted):
-                raise ValueError("a key that is read stands twice")
-        value = keys.get("domain_name", keys.get("domain"))
-        return NO_NAME if value is None or isinstance(value, list) else value
-    return NO_NAME if value is None or isinstance(value, list) else value
+    """Return what stands in a record's name, `domain_name` first."""
+    if isinstance(value, _Object):
+        value = value.get("domain_name", value.get("domain"))
+    return NO_NAME if value is None or isinstance(value, list | dict) else value

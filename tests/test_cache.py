@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,25 +63,26 @@ def test_a_changed_file_is_read_again(source, tmp_path):
 
 
 def test_a_file_with_another_time_is_read_again(source, tmp_path):
-    key = cache.cache_key(source.path, "auto")
+    key = cache.cache_key(source)
     os.utime(source.path, ns=(1, 1))
-    assert cache.cache_key(source.path, "auto") != key
+    assert cache.cache_key(source) != key
 
 
 def test_the_settings_that_matter_are_in_the_key(source):
-    assert cache.cache_key(source.path, "auto") != cache.cache_key(source.path, "json")
+    others = [replace(source, format="json"), replace(source, all_keys=False)]
+    assert len({cache.cache_key(each) for each in (source, *others)}) == 3
 
 
 def test_a_new_version_of_the_rules_is_another_entry(source, monkeypatch):
-    key = cache.cache_key(source.path, "auto")
+    key = cache.cache_key(source)
     monkeypatch.setattr(cache, "CACHE_VERSION", cache.CACHE_VERSION + 1)
-    assert cache.cache_key(source.path, "auto") != key
+    assert cache.cache_key(source) != key
 
 
 def test_another_version_of_unicode_is_another_entry(source, monkeypatch):
-    key = cache.cache_key(source.path, "auto")
+    key = cache.cache_key(source)
     monkeypatch.setattr("unicodedata.unidata_version", "99.0.0")
-    assert cache.cache_key(source.path, "auto") != key
+    assert cache.cache_key(source) != key
 
 
 def test_an_unwritable_cache_is_told_before_anything_is_read(source, tmp_path, monkeypatch):
@@ -139,7 +141,7 @@ DAMAGES = {
 def test_a_damaged_entry_is_noticed_and_made_again(damage, source, tmp_path, caplog):
     folder = tmp_path / "cache"
     good = gather(source, folder)
-    entry = folder / cache.cache_key(source.path, "auto")
+    entry = folder / cache.cache_key(source)
     DAMAGES[damage](entry)
     assert_same(gather(source, folder), good)
     assert "damaged cache entry" in caplog.text

@@ -161,6 +161,7 @@ def test_workers_end_with_their_parent(signal_number, tmp_path):
 
 INTERRUPTED_FORK = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started from
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
 from data import file_gathering
 from data.data_loader import SourceFile

@@ -4,6 +4,7 @@ import pytest
 
 from data.cache import cache_key
 from data.fingerprint import SAMPLE_BYTES, SAMPLES, fingerprint
+from data.sources import SourceFile
 from utils.errors import DataError
 
 
@@ -50,4 +51,4 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         fingerprint(tmp_path)
     with pytest.raises(DataError, match="cannot be read: No such file or directory"):
-        cache_key(tmp_path / "gone", "auto")
+        cache_key(SourceFile(tmp_path / "gone", "benign", "auto"))

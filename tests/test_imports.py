@@ -38,7 +38,8 @@ OWNERS = {
     "tqdm": r"models\.training_bar|data\.progress_bars",
     "yaml": r"utils\.(config_parsing|run_folder)",
     "msgspec": r"data\..*|utils\.prediction(_formats|_csv)?",
-    "ijson": r"data\.(json_reader|whole_json_reader)",
+    "ijson": r"data\.(json_reader|whole_json_reader|json_keys)",
+    "orjson": r"data\.json_keys",
     "zstandard": r"data\.decompression",
     "idna": r"data\.domain_name",
     "onnxruntime": r"models\.onnx_classifier",
@@ -106,7 +107,7 @@ def is_allowed(importer, imported):
             "utils.processes",
         )
     if layer == "data":
-        return target == "data" or imported in ("utils.config", "utils.worker_processes")
+        return target == "data" or imported in ("utils.config", "utils.signals", "utils.worker_processes")
     return target == "utils"
 
 

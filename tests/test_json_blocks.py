@@ -26,23 +26,25 @@ ODD_CUTS = [
 
 @pytest.mark.parametrize("block", [1, 2, 3, 5, 8, 1000])
 @pytest.mark.parametrize("content", ODD_CUTS)
-def test_a_comma_at_the_end_of_a_line_is_no_promise(content, block, tmp_path, monkeypatch):
+@pytest.mark.parametrize("all_keys", [True, False])
+def test_a_comma_at_the_end_of_a_line_is_no_promise(content, block, all_keys, tmp_path, monkeypatch):
     monkeypatch.setattr(json_blocks, "BLOCK_BYTES", block)
     path = tmp_path / "records.json"
     path.write_bytes(content)
-    found = outcome(read_records(path, format="json"))
+    found = outcome(read_records(path, format="json", all_keys=all_keys))
     assert found == outcome(by_ijson_alone(path))
     assert (found[1] is None) == (strictly_valid(content) is not None)
 
 
 @pytest.mark.parametrize("depth", [980, 990, 1000, 1200])
 @pytest.mark.parametrize("closed", [True, False])
-def test_what_is_too_deep_for_the_fast_reader_is_not_for_the_other(depth, closed, tmp_path):
+@pytest.mark.parametrize("all_keys", [True, False])
+def test_what_is_too_deep_for_the_fast_reader_is_not_for_the_other(depth, closed, all_keys, tmp_path):
     """A block's elements are one level deeper than a line's."""
     path = tmp_path / "records.json"
     deep = b"[" * depth + b"]" * (depth if closed else depth - 1)
     path.write_bytes(b"[1,\n" + deep + b",\n" + deep + b",\n2]")
-    found = outcome(read_records(path))
+    found = outcome(read_records(path, all_keys=all_keys))
     assert found == outcome(by_ijson_alone(path))
     assert len(found[0]) == (4 if closed else 1)
     assert (found[1] is None) == closed

@@ -18,9 +18,9 @@ def slow_records(monkeypatch):
     """Return a list that grows by what ijson reads: the number of records that came before."""
     starts = []
 
-    def read_and_note(source, start, number, column, follows_stand_in=False):
+    def read_and_note(source, start, number, *others, **options):
         starts.append(number)
-        return original(source, start, number, column, follows_stand_in)
+        return original(source, start, number, *others, **options)
 
     original = json_reader._read_any_layout
     monkeypatch.setattr(json_reader, "_read_any_layout", read_and_note)

@@ -1,4 +1,4 @@
-"""A key that is read stands once, an integer has 64 bits: in every layout, whichever reader gets it."""
+"""A key stands once in its object, an integer has 64 bits: in every layout, whichever reader gets it."""
 
 import random
 
@@ -30,24 +30,37 @@ REPEATS = {
     "$date": '{"domain_name":"b.example","sourced_on":{"$date":"2024-02-29T00:00:00Z","$date":"x"}}',
     "$numberLong": '{"domain_name":"b.example","sourced_on":{"$date":{"$numberLong":"1","$numberLong":"2"}}}',
 }
+OTHER_REPEATS = {  # of keys that nobody reads
+    "x": '{"domain_name":"b.example","x":1,"x":{"y":1}}',
+    "y": '{"domain_name":"b.example","x":[{"y":1,"z":2},{"y":1,"y":1}]}',
+    "x ": '{"domain_name":"b.example","sourced_on":{"x":1,"$date":"2024-02-29T00:00:00Z","x":2}}',
+    "domain_name": '{"domain_name":"b.example","x":{"domain_name":"c","domain_name":"d"}}',
+    "$date": '{"domain_name":"b.example","source":{"$date":1,"$date":2}}',
+    "$numberLong": '{"domain_name":"b.example","sourced_on":{"$date":[{"$numberLong":1,"$numberLong":2}]}}',
+    "a b": '{"domain_name":"b.example","x":{"a b":"a b","ab":1,"a b":2.50}}',
+    "": '{"domain_name":"b.example","x":{"":1,"y":"\\":1","":1}}',
+}
 NO_REPEATS = [
-    '{"domain_name":"b.example","x":1,"x":{"y":1,"y":2}}',
-    '{"domain_name":"b.example","sourced_on":{"x":1,"$date":"2024-02-29T00:00:00Z","x":2}}',
-    '{"domain_name":"b.example","x":{"domain_name":"c","domain_name":"d","source":1,"source":2}}',
-    '{"domain_name":"b.example","source":{"$date":1,"$date":2}}',
     '{"domain_name":"b.example","domain":"c.example","malware":1,"malware_type":2}',
     '{"domain_name":"b.example","Source":1,"source":2,"source ":3}',
-    '{"domain_name":"b.example","sourced_on":{"$date":[{"$numberLong":"1","$numberLong":"2"}]}}',
     '{"domain_name":"b.example","x":"\\"domain_name\\":1,\\"domain_name\\":2"}',
+    '{"domain_name":"b.example","x":{"a b":1,"ab":2,"a  b":3,"A b":4}}',
+    '{"domain_name":"b.example","x":[{"y":1},{"y":1},{"x":{"y":1},"y":{"x":1,"y":2}}]}',
 ]
 
 
+@pytest.fixture(params=[True, False], ids=["all keys", "read keys"])
+def all_keys(request):
+    """Tell whether no key may stand twice, or only none that is read."""
+    return request.param
+
+
 @pytest.fixture
-def read(tmp_path):
+def read(tmp_path, all_keys):
     def write_and_read(content: str, name="x.json", **options):
         path = tmp_path / name
         path.write_text(content, encoding="utf-8")
-        records, error = outcome(read_records(path, **options))
+        records, error = outcome(read_records(path, all_keys=all_keys, **options))
         return records, error and error.removeprefix(str(path))
 
     return write_and_read
@@ -78,42 +91,64 @@ def refused_by_all(read, element: str, message: str, column: str | None = None, 
 class TestRepeatedKeys:
     @pytest.mark.parametrize("key", REPEATS)
     def test_a_key_that_is_read_stands_once(self, key, read):
-        message = f"expected each key that is read once in its object, found {key.strip()!r} twice"
+        message = f"expected each key once in its object, found {key.strip()!r} twice"
         assert refused_by_all(read, REPEATS[key], message)
 
     @pytest.mark.parametrize("key", REPEATS)
     def test_however_it_is_spelled(self, key, read):
         spelled = f'"{key.strip()}"'
         escaped = f'"\\u{ord(spelled[1]):04x}{spelled[2:]}'
-        message = f"expected each key that is read once in its object, found {key.strip()!r} twice"
+        message = f"expected each key once in its object, found {key.strip()!r} twice"
         assert refused_by_all(read, REPEATS[key].replace(spelled, escaped, 1), message)
 
     @pytest.mark.parametrize("element", NO_REPEATS)
-    def test_other_keys_may_stand_twice(self, element, read):
+    def test_other_keys_are_not_taken_for_it(self, element, read):
         assert not refused_by_all(read, element, "")
 
+    @pytest.mark.parametrize("key", OTHER_REPEATS)
+    @pytest.mark.parametrize("spelling", ["compact", "spaced", "escaped"])
+    def test_other_keys_stand_once_unless_nobody_minds(self, key, spelling, read, all_keys):
+        element, key = OTHER_REPEATS[key], key.strip()
+        if spelling == "spaced":
+            element = element.replace('":', '" : ').replace(',"', ' , "')
+        elif spelling == "escaped":
+            before, after = element.rsplit(f'"{key}":', 1)
+            spelled = "".join(rf"\u{ord(letter):04x}" for letter in key)
+            element = f'{before}"{spelled}":{after}'
+        message = f"expected each key once in its object, found {key!r} twice"
+        assert refused_by_all(read, element, message) == all_keys
+
+    @pytest.mark.parametrize("element", [*OTHER_REPEATS.values(), *NO_REPEATS])
+    def test_long_values_are_looked_at_piece_by_piece(self, element, read, monkeypatch):
+        """With the same outcome, whatever is long."""
+        whole = read("\n".join([GOOD, element, GOOD]), "x.jsonl")
+        monkeypatch.setattr("data.json_keys.BUILT_BYTES", 2)
+        assert read("\n".join([GOOD, element, GOOD]), "x.jsonl") == whole
+
     @pytest.mark.parametrize(
-        ("column", "element", "repeated"),
+        ("column", "element", "repeated"),  # what stands twice: (among the keys that are read, among all)
         [
             ("n", '{"n":"b.example","n":"c.example"}', "n"),
-            ("n", '{"n":"b.example","domain_name":1,"domain_name":2}', None),
+            ("n", '{"n":"b.example","domain_name":1,"domain_name":2}', (None, "domain_name")),
             ("a.b", '{"a":{"b":"b.example","b":"c.example"}}', "b"),
-            ("a.b", '{"a":{"b":"b.example","c":1,"c":2}}', None),
+            ("a.b", '{"a":{"b":"b.example","c":1,"c":2}}', (None, "c")),
             ("a.b", '{"a":null,"a":{"b":"b.example"}}', "a"),
             ("a.b", '{"a":{},"a":{"b":"b.example"}}', "a"),
             ("a.b", '{"a":{"b":"b.example"},"a":5}', "a"),
             ("a.b", '{"a.b":"b.example","a.b":"c.example"}', "a.b"),
-            ("a.b", '{"a.b":"b.example","a":{"b":1,"b":2}}', None),
+            ("a.b", '{"a.b":"b.example","a":{"b":1,"b":2}}', (None, "b")),
             ("a.b.c", '{"a":{"b":{"c":"b.example"},"b":{"c":"c.example"}}}', "b"),
             ("a.0.c", '{"a":[{"c":"b.example","c":"c.example"}]}', "c"),
-            ("a.0.c", '{"a":[{"c":"b.example"},{"c":1,"c":2}]}', None),
-            ("a.0.c", '{"a":{"0":{"c":"b.example"},"1":0,"1":1}}', None),
+            ("a.0.c", '{"a":[{"c":"b.example"},{"c":1,"c":2}]}', (None, "c")),
+            ("a.0.c", '{"a":{"0":{"c":"b.example"},"1":0,"1":1}}', (None, "1")),
             ("source.n", '{"source":{"n":"b.example","n":"c.example"}}', "n"),
             ("sourced_on.n", '{"sourced_on":{"n":"b.example"},"sourced_on":{"n":"b.example"}}', "sourced_on"),
         ],
     )
-    def test_keys_that_were_asked_for(self, column, element, repeated, read):
-        message = f"expected each key that is read once in its object, found {repeated!r} twice"
+    def test_keys_that_were_asked_for(self, column, element, repeated, read, all_keys):
+        repeated, other = repeated if isinstance(repeated, tuple) else (repeated, repeated)
+        repeated = other if all_keys else repeated
+        message = f"expected each key once in its object, found {repeated!r} twice"
         good = element if repeated is None else '{"x":1}'
         assert refused_by_all(read, element, message, column, good) == (repeated is not None)
 
@@ -209,9 +244,9 @@ def odd_token(rng):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_decoder_agrees_with_a_parser_on_repeated_keys(seed):
+def test_the_decoder_agrees_with_a_parser_on_repeated_keys(seed, all_keys):
     rng = random.Random(seed)
-    decoder, verdicts = RecordDecoder(None), set()
+    decoder, verdicts = RecordDecoder(None, all_keys), set()
     for _ in range(300):
         element = odd_object(rng, depth=2).encode()
         try:
@@ -219,7 +254,7 @@ def test_the_decoder_agrees_with_a_parser_on_repeated_keys(seed):
             is_good = True
         except RefusedBytesError:
             is_good = False
-        assert is_good == (strictly_valid(b"[" + element + b"]") is not None), element
+        assert is_good == (strictly_valid(b"[" + element + b"]", all_keys) is not None), element
         verdicts.add(is_good)
     assert verdicts == {True, False}
 
@@ -240,7 +275,7 @@ def odd_object(rng, depth):
     [
         (
             REPEATS["domain_name"],
-            "expected each key that is read once in its object, found 'domain_name' twice",
+            "expected each key once in its object, found 'domain_name' twice",
         ),
         ('{"x":18446744073709551616}', "expected integers of at most 64 bits, found 18446744073709551616"),
     ],
@@ -270,7 +305,8 @@ def test_predict_ends_with_one_line_and_no_finished_file(element, message, separ
 
 
 def test_the_judge_knows_an_object_from_an_array():
-    assert strictly_valid(b'[{"x":1,"x":2}]') == [Pairs([("x", 1), ("x", 2)])]
+    assert strictly_valid(b'[{"x":1,"x":2}]', all_keys=False) == [Pairs([("x", 1), ("x", 2)])]
+    assert strictly_valid(b'[{"y":[{"x":1,"x":2}]}]') is None
 
 
 @pytest.mark.parametrize("name", ["array.json", "lines.jsonl"])

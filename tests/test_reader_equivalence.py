@@ -2,7 +2,7 @@
 
 Three readers look at each content: `read_records` (msgspec first), ijson from the first byte on, and Python's
 own `json` as the judge of what is valid. Records, counts and error messages must be the same, and nothing
-that is invalid may be taken, no record with a key twice that is read, no integer beyond 64 bits.
+that is invalid may be taken, no key twice (one that is read, or any), no integer beyond 64 bits.
 """
 
 import datetime
@@ -57,13 +57,13 @@ def outcome(records) -> tuple[list[Record], str | None]:
     return found, error
 
 
-def by_ijson_alone(path: Path):
+def by_ijson_alone(path: Path, all_keys: bool = True):
     """Read an array with the reader for all layouts from the first byte on."""
     with ByteSource(path) as source:
-        yield from _read_any_layout(source, iter(()), 0, None)
+        yield from _read_any_layout(source, iter(()), 0, None, all_keys)
 
 
-def strictly_valid(content: bytes) -> list | None:
+def strictly_valid(content: bytes, all_keys: bool = True) -> list | None:
     """Return the elements if `content` is a JSON array by RFC 8259 and UTF-8 that may be read, else None."""
 
     def refuse(constant):
@@ -83,11 +83,18 @@ def strictly_valid(content: bytes) -> list | None:
         return None
     if not isinstance(elements, list) or isinstance(elements, Pairs):
         return None
-    return None if any(map(reads_a_key_twice, elements)) else elements
+    return None if any(map(has_a_key_twice if all_keys else reads_a_key_twice, elements)) else elements
 
 
 class Pairs(list):
     """A JSON object with all its keys."""
+
+
+def has_a_key_twice(value: object) -> bool:
+    """Tell whether a key stands twice in an object, however deep."""
+    if isinstance(value, Pairs):
+        return len(dict(value)) < len(value) or any(has_a_key_twice(item) for _, item in value)
+    return isinstance(value, list) and any(map(has_a_key_twice, value))
 
 
 def reads_a_key_twice(record: object) -> bool:
@@ -138,8 +145,14 @@ def block_bytes(monkeypatch):
     return set_all
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["all keys", "read keys"])
+def all_keys(request) -> bool:
+    """Tell whether no key may stand twice, or only none that is read."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def good_contents() -> list[bytes]:
+def good_contents(all_keys) -> list[bytes]:
     """Return short arrays, one element a line: schema records, bare names, odd but valid records, a mix."""
     records = islice(zenodo_records(label="malware", dirt=0.5), 6)
     schema = [encode_record(record, "mongoexport") for record in records]
@@ -156,8 +169,6 @@ def good_contents() -> list[bytes]:
         b"null",
         b"[1,[2]]",
         b"-7",
-        b'{"domain_name":"g.example","x":{"y":1,"y":2},"x":3,"source":5,"malware":[],"malware_type":"x"}',
-        b'{"domain_name":"h.example","sourced_on":{"x":1,"$date":{"y":2,"$numberLong":"-1","y":3},"x":4}}',
         b'{"domain_name":"i.example","sourced_on":{"$date":{"$numberLong":"-1"}},"source":"s"}',
         b'{"domain_name":"j.example","sourced_on":"2024-02-29","malware":"m"}',
         b'{"domain_name":"k.example","sourced_on":{"$date":"2024-02-29T23:30:00-01:00"}}',
@@ -166,7 +177,14 @@ def good_contents() -> list[bytes]:
         b'{"domain_name":"m.example","x":"\\u0033123\\ud83d\\udd00123\\\\\\ud83d\\udd00"}',
         b"{}",
         b'{"domain_name":"\xc3\xa9\xe6\x9d\xb1\xf0\x9f\x94\x8e.example"}',
+        b'{ "domain_name" : "n.example" , "x y":{"x y": [1, 2.50, "a b"]}}',
+        b'{"a":{"a":{"a":1},"b":{"a":2}},"domain_name":"o.example"}',
     ]
+    if not all_keys:
+        odd += [
+            b'{"domain_name":"g.example","x":{"y":1,"y":2},"x":3,"source":5,"malware":[],"malware_type":"x"}',
+            b'{"domain_name":"h.example","sourced_on":{"x":1,"$date":{"y":2,"$numberLong":"-1","y":3},"x":4}}',
+        ]
     arrays = (schema, names, odd, [*schema[:2], *names[:9], *odd])
     return [b"[" + b",\n".join(elements) + b"]\n" for elements in arrays]
 
@@ -184,16 +202,19 @@ class TestLayouts:
         ]
 
     @pytest.mark.parametrize("block", [1, 7, 100, 4096, 131072])
-    def test_the_size_of_the_blocks_does_not_matter(self, block, good_contents, tmp_path, block_bytes):
+    def test_the_size_of_the_blocks_does_not_matter(
+        self, block, all_keys, good_contents, tmp_path, block_bytes
+    ):
         path = tmp_path / "records.json"
         for content in good_contents:
             path.write_bytes(content)
             block_bytes(131072)
-            expected = outcome(read_records(path))
+            expected = outcome(read_records(path, all_keys=all_keys))
             block_bytes(block)
-            assert outcome(read_records(path)) == expected == outcome(by_ijson_alone(path))
+            assert outcome(read_records(path, all_keys=all_keys)) == expected
+            assert outcome(by_ijson_alone(path, all_keys)) == expected
             assert expected[1] is None
-            assert len(expected[0]) == len(strictly_valid(content))
+            assert len(expected[0]) == len(strictly_valid(content, all_keys))
 
     @pytest.mark.parametrize(
         ("opening", "separator", "closing"),
@@ -210,16 +231,16 @@ class TestLayouts:
     )
     @pytest.mark.parametrize("block", [5, 300, 131072])
     def test_white_space_does_not_matter(
-        self, opening, separator, closing, block, good_contents, tmp_path, block_bytes
+        self, opening, separator, closing, block, all_keys, good_contents, tmp_path, block_bytes
     ):
         path = tmp_path / "records.json"
         for content in good_contents:
             block_bytes(131072)
             path.write_bytes(content)
-            expected = outcome(read_records(path))
+            expected = outcome(read_records(path, all_keys=all_keys))
             block_bytes(block)
             path.write_bytes(opening + separator.join(content.strip()[1:-1].split(b",\n")) + closing)
-            assert outcome(read_records(path)) == expected
+            assert outcome(read_records(path, all_keys=all_keys)) == expected
 
     def test_the_layout_may_change_in_mid_file(self, tmp_path):
         path = tmp_path / "records.json"
@@ -236,7 +257,7 @@ class TestDamage:
     """Truncated and corrupted at seeded random places; each case has its own seed."""
 
     @pytest.mark.parametrize("first", range(0, CASES, 50))
-    def test_both_readers_and_the_judge_agree(self, first, good_contents, tmp_path, block_bytes):
+    def test_both_readers_and_the_judge_agree(self, first, all_keys, good_contents, tmp_path, block_bytes):
         path = tmp_path / "records.json"
         refused = 0
         for seed in range(first, first + 50):
@@ -244,8 +265,8 @@ class TestDamage:
             content = damaged(rng, rng.choice(good_contents))
             path.write_bytes(content)
             block_bytes(rng.choice((3, 50, 1000, 131072)))
-            result = outcome(read_records(path, format="json"))
-            elements = strictly_valid(content)
+            result = outcome(read_records(path, format="json", all_keys=all_keys))
+            elements = strictly_valid(content, all_keys)
             if elements is None:
                 assert result[1], f"seed {seed}: invalid JSON was taken"
                 refused += 1
@@ -254,7 +275,7 @@ class TestDamage:
                 assert len(result[0]) == len(elements), f"seed {seed}"
             block_bytes(131072)
             if content.lstrip(b" \t\r\n").startswith(b"[") and elements != []:
-                assert outcome(by_ijson_alone(path)) == result, f"seed {seed}"
+                assert outcome(by_ijson_alone(path, all_keys)) == result, f"seed {seed}"
         assert refused > 10, "the damage must be damage"
 
     @pytest.mark.parametrize("layout", LAYOUTS)

@@ -154,6 +154,7 @@ def test_a_signal_during_the_fork_is_not_lost(number):
     """Python ignores what is raised in the handlers around a fork, and `logging` has some."""
     program = f"""
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started from
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), {int(number)}))
 from utils.signals import termination_interrupts
 from utils.worker_processes import map_in_processes

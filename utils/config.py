@@ -62,6 +62,7 @@ class DataConfig:
     test_fraction: float = option(0.1, above=0.0, below=0.5)
     seed: int = option(0, low=0, high=2**32 - 1)
     workers: int = option(0, low=0, high=256)
+    check_all_keys: bool = option(True)
     cache_dir: str | None = option("cache")
 
 
