@@ -7,12 +7,15 @@ python evaluate.py --checkpoint a.pt --data phishing=new.json --test-part benign
 """
 
 import argparse
+import difflib
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.argument_types import ScriptParser
 from utils.config import DataConfig, SourceConfig
 from utils.errors import EXIT_DONE, ConfigError, DataError, run_script
 from utils.terminal_text import write_result
@@ -29,9 +32,10 @@ SPLIT_KEYS = ("split", "seed", "validation_fraction", "test_fraction")
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ScriptParser(
         description="Judge a checkpoint on labelled names: JSON, Markdown and figures.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.",
+        file_options={".pt": "--checkpoint"},
     )
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="the model to judge")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="another model, on the same names")
@@ -69,9 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Load the names and the models, write the report and print its path."""
+    check_files(options.data)
     from data.rejection import DROP_REASONS
     from models.allocator import keep_freed_memory
-    from models.checkpoint import load_checkpoint
+    from models.checkpoint import load_finished
     from models.classifier import DomainClassifier
     from models.device import resolve_device
     from models.scoring import score_names
@@ -86,11 +91,9 @@ def evaluate(options: argparse.Namespace) -> int:
     keep_freed_memory()
     device, reason = resolve_device(options.device)
     logger.info("device %s (%s)", device, reason)
-    checkpoint = load_checkpoint(options.checkpoint)
-    for label in [label for label, _ in options.data] + (options.test_part or []):
-        if label not in checkpoint.classes:
-            raise ConfigError(f"'{label}' is not a class of the model: {', '.join(checkpoint.classes)}")
-    other = None if options.compare is None else load_checkpoint(options.compare)
+    checkpoint = load_finished(options.checkpoint)
+    check_classes(options, checkpoint.classes)
+    other = None if options.compare is None else load_finished(options.compare)
     warning = None if other is None else check_comparable(checkpoint, other, options.compare)
     names, dropped, train = load_names(options, checkpoint)
     logger.info("%s", ", ".join(f"{count:,} {label}" for label, count in names.counts().items()))
@@ -117,6 +120,36 @@ def evaluate(options: argparse.Namespace) -> int:
     write_report(options.output, report, test, baseline=baseline)
     write_result(str(options.output / "report.md"))
     return EXIT_DONE
+
+
+def check_files(data: list[tuple[str, str]]) -> None:
+    """Raise where --data names no file, before a model is loaded.
+
+    Raises
+    ------
+    ConfigError
+        The class stands where the file should.
+    DataError
+        There is no such file.
+    """
+    from data.sources import find_files
+
+    for label, path in data:
+        if not Path(path).exists() and Path(label).is_file():
+            raise ConfigError(f"--data {label}={path}: the class comes first: --data {path}={label}")
+        find_files(path)
+
+
+def check_classes(options: argparse.Namespace, classes: Sequence[str]) -> None:
+    """Raise where --data or --test-part names a class that the model does not have."""
+    given = [(f"--data {label}={path}", label) for label, path in options.data]
+    given += [(f"--test-part {label}", label) for label in options.test_part or []]
+    for argument, label in given:
+        if label not in classes:
+            near = difflib.get_close_matches(label.lower(), classes, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            known = ", ".join(classes)
+            raise ConfigError(f"{argument}: '{label}' is not a class of the model: {known}{hint}")
 
 
 def check_comparable(checkpoint: "Checkpoint", other: "Checkpoint", path: Path) -> str | None:

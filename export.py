@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from utils.argument_types import ScriptParser
 from utils.errors import EXIT_DONE, CheckpointError, ConfigError, run_script
 from utils.terminal_text import write_result
 
@@ -25,9 +26,10 @@ SAMPLE = Path(__file__).parent / "data" / "sample"
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ScriptParser(
         description="Write a checkpoint in another form, checked against the original.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.",
+        file_options={".pt": "--checkpoint"},
     )
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="what to export")
     parser.add_argument(

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.argument_types import class_shares, output_format_name, positive, share
+from utils.argument_types import ScriptParser, class_shares, output_format_name, positive, share
 from utils.config import FORMATS
 from utils.decision import DEFAULT_MAX_FPR
 from utils.errors import EXIT_DONE, EXIT_TERMINATED, ConfigError, run_script
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # torch takes two seconds to import: a usage error must not w
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ScriptParser(
         description="Tell whether domain names are benign, phishing or malware, and whether to block them. "
         "Without --input: the interactive prompt on a terminal, else names from stdin.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted, 143 terminated.",
@@ -46,8 +46,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     model.add_argument("--batch-size", type=positive, metavar="N", help="names in one forward pass")
     options, rest = parser.parse_known_args(arguments)
     if rest:
-        hint = f"; names come by --input FILE or a pipe: echo {rest[0]} | python predict.py"
-        parser.error(f"unrecognized arguments: {' '.join(rest)}{'' if rest[0].startswith('-') else hint}")
+        names = rest[1:] if rest[0] in ("--domain", "--name", "--url") else rest
+        is_name = bool(names) and not names[0].startswith("-")
+        hint = (
+            f"; names come by --input FILE or a pipe: echo {names[0]} | python predict.py" if is_name else ""
+        )
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
     options.is_folder = bool(options.output) and (
         options.output.endswith("/") or Path(options.output).is_dir()
     )
@@ -194,6 +198,7 @@ def predict_file(options: argparse.Namespace) -> int:
 
     job = plan_job(options)
     job.check()
+    job.check_start()
     page = None
     if options.explain_html is not None:
         if options.resume:

@@ -18,7 +18,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from utils.argument_types import ScriptParser
 from utils.config import Config, load_config
+from utils.config_names import setting_names
 from utils.errors import EXIT_DONE, ConfigError, run_script
 from utils.processes import Launch, OneProcess, launched
 from utils.run_folder import RunFolder, interrupted_run, run_of, run_of_job
@@ -34,9 +36,11 @@ DRY_RUN_RECORDS = 20_000  # of each file
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ScriptParser(
         description="Train a classifier of malicious domain names, evaluate it and write a run folder.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage or configuration, 130 interrupted, 143 terminated.",
+        file_options={".yaml": "--config", ".yml": "--config"},
+        settings=setting_names(Config),
     )
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument(

@@ -24,6 +24,7 @@ def read_records(
     column: str | None = None,
     keep_fields: bool = False,
     strict: bool = True,
+    look_at_json: Callable[[bytes], object] | None = None,
     progress: Callable[[int], object] | None = None,
     span: tuple[int, int] | None = None,
     all_keys: bool = True,
@@ -51,6 +52,8 @@ def read_records(
     strict
         Whether a CSV row that cannot be read is an error, and so is a stream (standard input, a named pipe)
         without a record; else the row is `malformed` like a line of text, and the stream yields nothing.
+    look_at_json
+        Called with the start of a file of JSON, before the first record.
     progress
         Called with the number of bytes newly read from the (compressed) file, once a block.
     span
@@ -83,6 +86,8 @@ def read_records(
         chosen = detect_format(source) if format == "auto" else format
         if chosen in ("json", "jsonl") and column in DETAIL_KEYS:
             raise source.error(f"the key {column!r} tells where a name comes from, it cannot hold the name")
+        if look_at_json is not None and chosen in ("json", "jsonl"):
+            look_at_json(source.head)
         if span is not None and chosen == "json":
             records = read_array_part(source, column, all_keys)
         else:

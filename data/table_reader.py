@@ -13,6 +13,7 @@ import msgspec
 
 from data.byte_source import ByteSource
 from data.decoded_lines import decoded_lines
+from data.domain_name import normalize_domain
 from data.file_format import column_number, delimiter_of, is_name_heading, name_column, suffix_of
 from data.record import DETAIL_KEYS, Record, day_of, malformed
 
@@ -36,8 +37,9 @@ def read_csv(
     source
         The file. Quoting is that of RFC 4180; for the delimiter see `delimiter_of`.
     column
-        The header of the column with the names; None for the usual one. A number that is no header counts
-        columns from 1, and then the first line is a row like the others unless it holds a usual header there.
+        The header of the column with the names; None for the usual one, or for the only one, whose first cell
+        is a row where it is a domain name. A number that is no header counts columns from 1, and then the
+        first line is a row like the others unless it holds a usual header there.
     keep_fields
         Whether records keep their row.
     strict
@@ -60,11 +62,9 @@ def read_csv(
         if not any(cells):
             continue
         if table is None:
-            index = name_column(cells, column, source.name, position=position)
-            if column in cells or column_number(column) is None or is_name_heading(cells[index]):
-                table = _Table(cells, index, keep_fields)
+            table, is_header = _first_table(cells, column, keep_fields, source, position)
+            if is_header:
                 continue
-            table = _Table([str(n) for n in range(1, len(cells) + 1)], index, keep_fields)
         yield table.record(cells, position)
 
 
@@ -152,6 +152,24 @@ class _Table:
         fields = dict(zip(self.header, [*cells, *[""] * missing], strict=False))
         fields.update((str(place), cells[place - 1]) for place in range(len(self.header) + 1, len(cells) + 1))
         return fields
+
+
+def _first_table(
+    cells: list[str], column: str | None, keep_fields: bool, source: ByteSource, position: str
+) -> tuple[_Table, bool]:
+    """Return the columns that the first row of a CSV file tells, and whether it is a header."""
+    by_number = [str(n) for n in range(1, len(cells) + 1)]
+    if column is None and len(cells) == 1:
+        name = normalize_domain(cells[0])
+        if isinstance(name, str):
+            return _Table(by_number, 0, keep_fields), False
+        # An address is a row of another kind of list; a mark is a comment, or JSON.
+        if cells[0][0].isalpha() and name.reason not in ("ip_address", "email_address"):
+            return _Table(cells, 0, keep_fields), True
+    index = name_column(cells, column, source.name, position=position)
+    if column in cells or column_number(column) is None or is_name_heading(cells[index]):
+        return _Table(cells, index, keep_fields), True
+    return _Table(by_number, index, keep_fields), False
 
 
 class _Lines:

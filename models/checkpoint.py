@@ -26,6 +26,11 @@ from utils.terminal_text import one_line
 FORMAT = "malicious-domain-classifier"
 FORMAT_VERSION = 2
 
+UNFINISHED = (
+    "this is the state of a training (last.pt), neither corrected nor calibrated: "
+    "go on with it (train.py --resume), or use the run's best.pt"
+)
+
 # These and the signature: a checkpoint without one of them is none of ours.
 _MAPPINGS = ("model_state_dict", "config", "history", "metadata")
 
@@ -149,6 +154,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: {one_line(str(error))}") from None
 
 
+def load_finished(path: Path) -> Checkpoint:
+    """Read a checkpoint that gives answers; see `load_checkpoint`.
+
+    Raises
+    ------
+    CheckpointError
+        As there, or it is the state of a training.
+    """
+    checkpoint = load_checkpoint(path)
+    if checkpoint.trainer_state is not None:
+        raise CheckpointError(f"{path}: {UNFINISHED}")
+    return checkpoint
+
+
 def _refuse_bad_container(path: Path) -> None:
     """Let through only what `torch.save` writes: a zip file whose entries are stored, not compressed."""
     try:
@@ -172,6 +191,10 @@ def _refuse_bad_container(path: Path) -> None:
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, ValueError) as error:
         if path.is_dir():
             raise CheckpointError(f"is a folder: name its file, for example {path / 'best.pt'}") from None
+        if path.suffix.lower() == ".onnx":
+            raise CheckpointError(
+                "an .onnx file, which only predict.py reads: name the .pt that it was made of"
+            ) from None
         raise CheckpointError(f"damaged, cut short, or no PyTorch checkpoint ({error})") from None
 
 

@@ -11,7 +11,7 @@ import torch
 
 from models.base_classifier import DEFAULT_BATCH_SIZE, BaseClassifier
 from models.batching import batch_threads, predict_logits
-from models.checkpoint import Checkpoint, load_checkpoint
+from models.checkpoint import UNFINISHED, Checkpoint, load_finished
 from models.cpu_network import for_cpu
 from models.device import tensor_float32
 from utils.errors import CheckpointError
@@ -44,10 +44,7 @@ class DomainClassifier(BaseClassifier):
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         if checkpoint.trainer_state is not None:
-            raise CheckpointError(
-                "this is the state of a training (last.pt), neither corrected nor calibrated: "
-                "go on with it (train.py --resume), or use the run's best.pt"
-            )
+            raise CheckpointError(UNFINISHED)
         super().__init__(checkpoint, batch_size)
         self.checkpoint = checkpoint
         self.device = torch.device(device)
@@ -61,8 +58,8 @@ class DomainClassifier(BaseClassifier):
     def load(
         cls, path: Path, device: torch.device | str = "cpu", batch_size: int = DEFAULT_BATCH_SIZE
     ) -> "DomainClassifier":
-        """Load a checkpoint file; see `models.checkpoint.load_checkpoint` for the errors."""
-        return cls(load_checkpoint(path), device, batch_size)
+        """Load a checkpoint file; see `models.checkpoint.load_finished` for the errors."""
+        return cls(load_finished(path), device, batch_size)
 
     def work_alone(self) -> None:
         super().work_alone()

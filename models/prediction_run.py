@@ -1,6 +1,7 @@
 """One prediction job: from an input to an output, with progress, a summary, and a way to go on."""
 
 import hashlib
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from data.byte_source import STDIN
 from data.data_loader import Record, read_records
 from data.fingerprint import fingerprint
+from data.name_hints import hint_at_keys
 from data.progress_bars import ProgressBars
 from models.answering import Answerer
 from utils.errors import ConfigError, DataError, UserError
@@ -70,7 +72,7 @@ class PredictionJob:
     def check(self) -> None:
         """Raise what the user has to mend before a model is loaded."""
         if self.source != STDIN and (self.source.is_dir() or not self.source.exists()):
-            raise DataError(self.source, "is a folder" if self.source.exists() else "no such file")
+            raise DataError(self.source, _why_no_file(self.source))
         if self.keep_fields and self.output_format == "table":
             raise ConfigError("--keep-fields goes with JSON or CSV output: a table has no room for them")
         if self.resume and (self.output is None or not self.can_resume):
@@ -78,6 +80,25 @@ class PredictionJob:
         files = [path for path in (self.source, self.output) if path is not None and path.is_file()]
         if len(files) == 2 and files[0].samefile(files[1]):
             raise ConfigError(f"--output {self.output} is the input")
+
+    def check_start(self) -> None:
+        """Raise what the first row of a file tells: no such column, no record, another format."""
+        if self.source.is_file():
+            with closing(self.records()) as records:
+                next(records, None)
+
+    def records(self, **others: object) -> Iterator[Record]:
+        """Return the records of the input, one that cannot be read among them; `others` as `read_records`."""
+        return read_records(
+            self.source,
+            format=self.input_format,
+            column=self.column,
+            keep_fields=self.keep_fields,
+            all_keys=self.all_keys,
+            strict=False,
+            span=self.span,
+            **others,
+        )
 
     @property
     def can_resume(self) -> bool:
@@ -136,11 +157,12 @@ def run_job(
     )
     writer = PredictionWriter(job.output, encoder, job.identity(), job.resume)
     started = time.monotonic()
+    heads: list[bytes] = []
     try:
         with _progress(job) as bars, writer:
             if job.resume:
                 tell(_where_it_goes_on(writer.resumed_rows))
-            batches = _batches(job, bars, writer)
+            batches = _batches(job, bars, writer, heads.append)
             if answerer.classifier.processes > 1 and can_fork() and job.can_resume and watch is None:
                 _answer_in_processes(batches, answerer, writer, job.rows_at_once)
             for batch in batches:
@@ -154,7 +176,8 @@ def run_job(
             tell(f"the first {writer.kept_rows:,} rows are in {writer.partial}{how}")
         raise
     summary = writer.summary
-    for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows):
+    hint = hint_at_keys(heads[0], job.column) if heads and summary.lacks_names else None
+    for line in summary.lines(time.monotonic() - started, summary.rows - writer.resumed_rows, hint):
         tell(line)
     return summary
 
@@ -201,7 +224,12 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -> Iterator[list[Record]]:
+def _batches(
+    job: PredictionJob,
+    bars: ProgressBars,
+    writer: PredictionWriter,
+    look_at_json: Callable[[bytes], object],
+) -> Iterator[list[Record]]:
     """Yield the records that are still to be answered, in batches."""
     report = bars.reporter(0)
     consumed = 0
@@ -211,16 +239,8 @@ def _batches(job: PredictionJob, bars: ProgressBars, writer: PredictionWriter) -
         consumed += size
         report(consumed, writer.summary.rows)
 
-    records = read_records(
-        job.source,
-        format=job.input_format,
-        column=job.column,
-        keep_fields=job.keep_fields,
-        all_keys=job.all_keys,
-        strict=False,
-        progress=note if job.source.is_file() else None,
-        span=job.span,
-    )
+    progress = note if job.source.is_file() else None
+    records = job.records(look_at_json=look_at_json, progress=progress)
     records = islice(records, writer.resumed_rows, None)
     if job.can_resume:
         return file_batches(records, job.rows_at_once)
@@ -233,6 +253,16 @@ def _progress(job: PredictionJob) -> ProgressBars:
     size = job.source.stat().st_size if job.source.is_file() else 0
     size = size if job.span is None else job.span[1] - job.span[0]
     return ProgressBars([job.source.name], [size], show)
+
+
+def _why_no_file(source: Path) -> str:
+    """Return what is wrong with an input that is no file; several are answered into a folder."""
+    if source.is_dir():
+        files = shlex.quote(str(source / "*"))
+        return f"is a folder: --input {files} --output FOLDER/ answers its files"
+    if any(c in str(source) for c in "*?["):
+        return "no such file; a pattern goes with a folder for the answers: --output FOLDER/"
+    return "no such file"
 
 
 def _where_it_goes_on(rows: int) -> str:

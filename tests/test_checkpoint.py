@@ -125,6 +125,12 @@ def test_a_folder_is_called_one(tmp_path):
     assert str(caught.value) == expected
 
 
+def test_an_onnx_file_is_called_one(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x0a\x12\x07pytorch" * 50)
+    with pytest.raises(CheckpointError, match=r"model\.onnx: an \.onnx file, which only predict\.py reads"):
+        load_checkpoint(tmp_path / "model.onnx")
+
+
 def test_a_file_cut_short_anywhere_is_refused(tiny_checkpoint, refusal):
     whole = tiny_checkpoint.read_bytes()
     for length in {0, 1, 2, 30, len(whole) - 1, len(whole) - 22, *range(0, len(whole), len(whole) // 40)}:

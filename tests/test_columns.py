@@ -67,6 +67,31 @@ class TestNumberedColumns:
     def test_a_header_that_is_a_number_is_a_header(self, read):
         assert domains(read(b"1,2\nx,a.example\n", "names.csv", column="2")) == ["a.example"]
 
+    @pytest.mark.parametrize("strict", [True, False])
+    @pytest.mark.parametrize(
+        ("first", "is_row"),
+        [
+            ("indicator", False),
+            ("Malicious domain (defanged)", False),
+            ("query", False),
+            ("first.example.com", True),
+            ("hxxp://First[.]example[.]com/x", True),
+        ],
+    )
+    def test_a_csv_file_of_one_column_needs_no_usual_heading(self, first, is_row, strict, read):
+        records = read(f"{first}\na.example\n\n".encode(), "feed.csv", strict=strict, keep_fields=True)
+        assert domains(records) == [first] * is_row + ["a.example"]
+        assert fields_of(records[-1]) == {"1" if is_row else first: "a.example"}
+
+    @pytest.mark.parametrize("first", ["192.0.2.1", "someone@example.com", "# a feed", "[", '"{"'])
+    def test_a_lone_first_cell_that_may_be_neither_name_nor_heading_is_refused(self, first, read):
+        with pytest.raises(DataError, match="line 1: expected a header line with exactly one of"):
+            read(f"{first}\na.example\n".encode(), "feed.csv")
+
+    def test_two_columns_without_a_usual_heading_are_refused(self, read):
+        with pytest.raises(DataError, match="found the columns 'indicator', 'type'"):
+            read(b"indicator,type\na.example,1\n", "feed.csv")
+
     @pytest.mark.parametrize("column", ["host", "0", "-1", "1.5"])
     def test_columns_of_text_have_numbers(self, column, read):
         with pytest.raises(DataError, match=r"columns have numbers.* `tail -n \+1 -f`"):

@@ -173,12 +173,15 @@ def test_files_of_which_no_name_is_left_are_an_error(tiny_checkpoint, tmp_path, 
     ("arguments", "code", "message"),
     [
         (["--data", "phishing"], EXIT_USAGE, "must look like CLASS=FILE"),
-        (["--data", "spam=x.txt"], EXIT_USAGE, "'spam' is not a class of the model"),
-        (["--data", "phishing=nowhere.txt"], EXIT_FAILED, "nowhere.txt"),
-        (["--test-part", "spam"], EXIT_USAGE, "'spam' is not a class of the model"),
+        (["--data", "spam=x.txt"], EXIT_USAGE, "--data spam=x.txt: 'spam' is not a class of the model"),
+        (["--data", "Phising=x.txt"], EXIT_USAGE, "phishing, malware; did you mean phishing?\n"),
+        (["--data", "phishing=nowhere.txt"], EXIT_FAILED, "nowhere.txt: matches no file"),
+        (["--data", "x.txt=phishing"], EXIT_USAGE, "the class comes first: --data phishing=x.txt\n"),
+        (["--test-part", "spam"], EXIT_USAGE, "--test-part spam: 'spam' is not a class of the model"),
     ],
 )
 def test_what_cannot_be_judged(tiny_checkpoint, tmp_path, capsys, arguments, code, message):
+    (tmp_path / "x.txt").write_text("a.example.com\n")
     command = ["--checkpoint", str(tiny_checkpoint), "--output", str(tmp_path / "report"), *arguments]
     try:
         found = evaluate.main(command)
@@ -187,3 +190,23 @@ def test_what_cannot_be_judged(tiny_checkpoint, tmp_path, capsys, arguments, cod
     stderr = capsys.readouterr().err
     assert found == code, stderr
     assert message in stderr
+
+
+@pytest.mark.parametrize("data", ["phishing=nowhere.txt", "x.txt=phishing"])
+def test_files_that_are_not_there_are_told_before_a_model_is_looked_at(data, tmp_path, capsys):
+    (tmp_path / "x.txt").write_text("a.example.com\n")
+    assert evaluate.main(["--checkpoint", "absent.pt", "--output", "report", "--data", data]) != 0
+    assert "absent.pt" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--compare"])
+def test_the_state_of_a_training_is_refused_by_its_name_before_names_are_read(
+    option, tiny_checkpoint, tmp_path, capsys
+):
+    save_checkpoint(
+        tmp_path / "last.pt", replace(load_checkpoint(tiny_checkpoint), trainer_state={"epoch": 1})
+    )
+    (tmp_path / "broken.json").write_text("[")
+    command = ["--checkpoint", str(tiny_checkpoint), "--output", "report", "--data", "phishing=broken.json"]
+    assert evaluate.main([*command, option, "last.pt"]) == EXIT_FAILED
+    assert "evaluate.py: last.pt: this is the state of a training" in capsys.readouterr().err

@@ -104,6 +104,26 @@ def test_csv_reads_back_row_by_row(tmp_path, batches):
     assert content.count("\r\n") == len(ROWS) + 1
 
 
+def test_the_header_of_csv_comes_with_the_first_row_or_at_the_end():
+    encoder = Csv(CLASSES)
+    assert encoder.start() + encoder.rows([]) == b""
+    assert encoder.rows([GOOD]).startswith(b"domain,normalized,")
+    assert encoder.rows([GOOD]).startswith(b"HTTPS://A.com/,")
+    assert encoder.end() == b""
+    assert Csv(CLASSES).end().startswith(b"domain,normalized,"), "a result without rows has its header"
+
+
+@pytest.mark.parametrize("rows", [[], [GOOD]])
+@pytest.mark.parametrize("keep_fields", [False, True])
+def test_a_csv_file_that_is_gone_on_with_has_one_header(keep_fields, rows):
+    begun, goes_on = Csv(CLASSES, keep_fields), Csv(CLASSES, keep_fields)
+    content = begun.start() + begun.rows(rows)
+    goes_on.go_on(json.loads(json.dumps(begun.state())))
+    content += goes_on.rows([GOOD]) + goes_on.end()
+    assert content.count(b"normalized") == 1
+    assert content.startswith(b"domain,normalized,")
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_no_cell_of_a_csv_file_can_be_taken_for_a_formula(tmp_path, start):
     text = f"{start}cmd|' /C calc'!A0"
@@ -147,6 +167,7 @@ def test_plain_rows_are_made_as_any_row_is():
     ]
     rows += [Prediction("a.com", "_a.com", "bad", 0.5, chances, "allow", 0.5, 0.5, "model", None), *ODD]
     encoder = Csv(CLASSES)
+    encoder.rows(rows[:1])  # with the header
     one_by_one = b"".join(encoder._any_rows(rows))
     assert encoder.rows(rows) == one_by_one == b"".join(encoder.rows([row]) for row in rows)
     assert sum(encoder._are_plain(rows)) == 2 * 4, "the quick way was taken, for each name without a quirk"

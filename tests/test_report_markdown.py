@@ -9,7 +9,7 @@ from tests.scored_names import CLASSES, scored_names
 from utils.calibration import calibration_metrics
 from utils.evaluation import evaluate, paired_differences, thresholds_at_fpr
 from utils.report_markdown import render_report
-from utils.report_verdict import enumerate_words, render_verdict
+from utils.report_verdict import enumerate_words, majority_macro_f1, render_verdict
 
 LABELS, NETWORK = scored_names(3000, 1, skill=2.0)
 _, WORSE = scored_names(3000, 1, skill=1.2)  # the same seed, so the same labels
@@ -148,6 +148,37 @@ def test_verdict_admits_no_better_than_the_majority(full_report):
     text = render_verdict(report, "test")
     assert "no better than the majority class" in text
     assert "No baseline was trained" in text
+
+
+def judged_answers(labels, answers):
+    """Judge a model that is sure of its answers."""
+    probabilities = np.full((len(labels), 3), 0.05) + 0.85 * np.eye(3)[answers]
+    return evaluate(np.array(labels), probabilities, CLASSES, benign="benign", resamples=0)
+
+
+@pytest.mark.parametrize(("counts", "constant"), [((900, 60, 40), 0.3158), ((900, 100, 0), 0.4737)])
+def test_the_majority_has_the_macro_f1_of_a_constant_answer(counts, constant):
+    part = judged_answers(np.repeat(range(3), counts), np.zeros(1000, int))
+    assert majority_macro_f1(part) == pytest.approx(part["macro_f1"])
+    assert majority_macro_f1(part) == pytest.approx(constant, abs=1e-4)
+
+
+def test_one_class_has_no_majority_to_compare_with(full_report):
+    part = judged_answers([1] * 50, [1] * 45 + [0] * 5)
+    text = render_report(changed(full_report, parts={"test": part}, baseline=None))
+    assert "ajority class" not in text
+    assert "always answering" not in text
+
+
+def test_of_very_unequal_classes_accuracy_alone_gives_no_verdict(full_report):
+    labels = [0] * 970 + [1] * 30
+    answers = [1] * 40 + [0] * 930 + [1] * 29 + [0]  # 41 wrong, where always benign has 30
+    report = changed(full_report, parts={"test": judged_answers(labels, answers)}, baseline=None)
+    text = render_verdict(report, "test")
+    assert (
+        "It classifies 95.9 % right; always answering benign would get 97.0 %, but a macro-F1 of 0." in text
+    )
+    assert "no better" not in text
 
 
 def test_random_split_is_marked_as_the_optimistic_bound(full_report):

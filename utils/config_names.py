@@ -30,13 +30,24 @@ def key_names(cls: type, prefix: str = "") -> list[str]:
     return names
 
 
+def setting_names(cls: type) -> list[str]:
+    """Return the full name of every key that has one value: no section and no list of sections."""
+    names = key_names(cls)
+    return [
+        name
+        for name in names
+        if not any(other.startswith((f"{name}.", f"{name}[")) for other in names) and "[" not in name
+    ]
+
+
 def unknown_key(
     key: Any, prefix: str, here: list[str], names: list[str], replaced: Mapping[str, str]
 ) -> tuple[str, list[str]]:
     """Return that a key is unknown, for people, and which known ones may be meant.
 
     The same word in another section is what is meant most often, then one that was replaced, then a word
-    that is near: in this section (`here`) first, then anywhere (`names`); then one that has its words.
+    that is near: in this section (`here`) first; then those that begin with it, one that is near anywhere
+    (`names`), and one that has its words.
     """
     full = join(prefix, str(key))
     leaf = _leaf(str(key))
@@ -48,7 +59,8 @@ def unknown_key(
         answer = replaced.get(full, by_leaf.get(leaf))
         if answer is not None:
             return f"{full}: is a key of the earlier version; {answer}", []
-        meant = _nearest(leaf, here) or _nearest(leaf, names) or _with_words_of(leaf, here)
+        begun = [name for name in names if _leaf(name).startswith(f"{leaf}_")]
+        meant = _nearest(leaf, here) or begun or _nearest(leaf, names) or _with_words_of(leaf, here)
     hint = f"did you mean {' or '.join(meant)}?" if meant else f"known here: {', '.join(here)}"
     return f"{full}: unknown key; {hint}", meant
 

@@ -24,7 +24,7 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 2, 60, 60, 
 def option(default: Any = MISSING, **rules: Any) -> Any:
     """Declare a key: its default, and its rules.
 
-    The rules: `low`, `high`, `above`, `below`, `choices`, `min_items`, `max_items`.
+    The rules: `low`, `high`, `above`, `below`, `choices`, `min_items`, `max_items`, `zero_is_off`.
 
     `low` and `high` are inclusive, `above` and `below` exclusive; for a list they hold for every item.
     """
@@ -204,7 +204,7 @@ class ConfigBuilder:
         accepted = (int, float) if kind is float else (kind,)
         choices = rules.get("choices")
         if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-            hint = ""
+            hint = "; 0 switches it off" if value is False and rules.get("zero_is_off") else ""
             if kind in (int, float) and isinstance(value, str) and _NUMBER_AS_TEXT.fullmatch(value):
                 number = float(value)
                 if kind is int and number.is_integer():

@@ -55,17 +55,18 @@ class Csv:
         self._terminal = terminal
         self._plain_labels = {name for name in classes if _PLAIN.fullmatch(name)}
         self._columns: list[str] | None = None  # of the kept fields; None before the first row
+        self._has_header = False
 
     def start(self) -> bytes:
-        return b"" if self._keep else self._header()
+        return b""  # a header alone would look like the answer to an input without rows
 
     def rows(self, predictions: Sequence[Prediction]) -> bytes:
         if not predictions:
             return b""
         header = b""
-        if self._keep and self._columns is None:
+        if not self._has_header:
             fields = predictions[0].fields
-            self._columns = list(fields) if isinstance(fields, dict) else []
+            self._columns = list(fields) if self._keep and isinstance(fields, dict) else []
             header = self._header()
         if self._keep or self._explain or self._terminal is not None:
             return header + b"".join(self._any_rows(predictions))
@@ -80,14 +81,15 @@ class Csv:
         return header + b"".join([next(lines[is_plain]) for is_plain in are_plain])
 
     def end(self) -> bytes:
-        # A job without a row has not written its header.
-        return self._header() if self._keep and self._columns is None else b""
+        return b"" if self._has_header else self._header()
 
     def state(self) -> dict:
-        return {"columns": self._columns}
+        return {"columns": self._columns, "has_header": self._has_header}
 
     def go_on(self, state: Mapping) -> None:
         self._columns = state["columns"]
+        # Where an earlier version began, only a job that keeps fields waited for a row with its header.
+        self._has_header = state.get("has_header", not self._keep or self._columns is not None)
 
     def _are_plain(self, predictions: Sequence[Prediction]) -> list[bool]:
         is_plain, labels = _PLAIN.fullmatch, self._plain_labels
@@ -119,6 +121,7 @@ class Csv:
         return [*cells, *map(fields.get, self._columns)]
 
     def _header(self) -> bytes:
+        self._has_header = True
         names = [*_COLUMNS_BEFORE_CLASSES, *(f"p_{name}" for name in self._classes), *_COLUMNS_BEHIND_CLASSES]
         if self._explain:
             names.append("reasons")

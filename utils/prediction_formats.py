@@ -40,7 +40,8 @@ def output_format(path: Path | None, format: str | None = None, *, is_terminal: 
     if format is None and told is None:
         known = ", ".join(_FORMAT_OF_SUFFIX)
         raise ConfigError(
-            f"--output {path}: the name must end in {known}, or --format must say what to write"
+            f"--output {path}: the name must end in {known}, or --format must say what to write; "
+            "a folder's ends in /"
         )
     if format is not None and told not in (None, format):
         raise ConfigError(

@@ -51,7 +51,12 @@ class PredictionSummary:
             getattr(summary, name).update(getattr(other, name))
         return summary
 
-    def lines(self, elapsed_s: float, new_rows: int) -> list[str]:
+    @property
+    def lacks_names(self) -> bool:
+        """Tell whether there are rows and no domain name in them, though some could be read."""
+        return 0 < self.rows == self.reasons.total() != self.reasons["malformed"]
+
+    def lines(self, elapsed_s: float, new_rows: int, column_hint: str | None = None) -> list[str]:
         """Return the summary for people.
 
         Parameters
@@ -60,13 +65,16 @@ class PredictionSummary:
             How long this job took.
         new_rows
             How many rows it has written itself.
+        column_hint
+            What --column may have to be, in words, for an input that lacks names.
         """
         if not self.rows:
             return ["0 rows: the input held none"]
         errors = self.reasons.total()
         lines = [f"{rows_in_words(self.rows)}, {errors:,} without an answer{_in_brackets(self.reasons)}"]
-        if errors == self.rows != self.reasons["malformed"]:  # of those no column could have been read
-            lines.append("no row is a domain name; --column says which column or key of a row holds it")
+        if self.lacks_names:
+            hint = "no row is a domain name; --column says which column or key of a row holds it"
+            lines.append(f"{hint}: {column_hint}" if column_hint else hint)
         if self.labels:
             lines.append(f"classes: {_counts(self.labels)}")
         if self.decisions:

@@ -16,7 +16,7 @@ WELCOME = """\
 Type a domain name, a URL or a defanged name (hxxps://evil[.]example); several
 may stand on one line. :help lists the commands. Up and down recall lines of
 this session. Leave with :quit or Ctrl-D."""
-# What other programs take for a command, and what it is called here. No domain name lacks a dot.
+# What other programs take for a command, and what it is called here: no domain name lacks a dot.
 HABITS = {"exit": ":quit", "quit": ":quit", "q": ":quit", "help": ":help", "?": ":help"}
 
 
@@ -44,14 +44,12 @@ def run_prompt(session: Session, output: TextIO) -> None:
         except UnicodeDecodeError as error:
             output.write(_undecodable(error, style) + "\n")
             continue
+        line = HABITS.get(line.lower(), line)
         if line.startswith(":"):
             shown = run_command(line, session, style)
             if shown is None:
                 return
             output.write(style.showable(shown) + "\n")
-            continue
-        if (command := HABITS.get(line.lower())) is not None:
-            output.write(f"  commands start with a colon: {command}\n")
             continue
         for text in line.split():
             output.write(style.showable(render(session.answer(text), style)) + "\n")

@@ -29,9 +29,10 @@ HELP = """\
 Anything that does not start with a colon is names: domain names, URLs, defanged
 ones, several to a line.
 {commands}
-A command may be shortened: :q. In an answer, + marks the parts that raise the
-score and - those that lower it; attention is where the network looked, which is
-not why. Facts about a name moved no score."""
+A command may be shortened: :q. A line that is only quit, exit or help needs no
+colon. In an answer, + marks the parts that raise the score and - those that
+lower it; attention is where the network looked, which is not why. Facts about a
+name moved no score."""
 
 
 class Session(Protocol):

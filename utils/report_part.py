@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from utils.decision import threshold_text
 from utils.markdown_table import FIGURE, TEXT, table
-from utils.report_verdict import decimal, percent
+from utils.report_verdict import decimal, majority_macro_f1, percent
 
 FAMILIES_SHOWN = 10
 SUMMARY_FIGURES = ("macro_f1", "accuracy", "roc_auc", "pr_auc")
@@ -49,10 +49,13 @@ def _summary(part: Mapping, baseline: Mapping | None) -> str:
         )
         for key in SUMMARY_FIGURES
     ]
-    majority = f"always {part['majority_class']}: accuracy {percent(part['majority_share'])}"
     confidence = percent(part["bootstrap"]["confidence"], 0)
     unit = "registered domains" if part["bootstrap"]["grouped"] else "names"
-    note = f"In brackets: {confidence} interval, bootstrap over {unit}. Majority class, {majority}."
+    note = f"In brackets: {confidence} interval, bootstrap over {unit}."
+    if majority_macro_f1(part) is not None:
+        note += (
+            f" Majority class, always {part['majority_class']}: accuracy {percent(part['majority_share'])}."
+        )
     return table(("figure", *columns), rows) + f"\n\n{note}"
 
 

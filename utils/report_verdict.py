@@ -71,14 +71,29 @@ def _network_sentence(part: Mapping, part_name: str) -> str:
     return f"On {part['n']:,} {part_name} names{groups} the network has {enumerate_words(figures)}."
 
 
+def majority_macro_f1(part: Mapping) -> float | None:
+    """Return the macro-F1 of always answering the most frequent class; None where there is but one class.
+
+    Of that class the recall is 1 and the precision its share; F1 of every other class is 0.
+    """
+    present = sum(count > 0 for count in part["class_counts"].values())
+    share = part["majority_share"]
+    return None if present < 2 else 2 * share / (1 + share) / present
+
+
 def _majority_sentence(part: Mapping) -> str:
     accuracy, share, majority = part["accuracy"], part["majority_share"], part["majority_class"]
-    if accuracy <= share:
-        return (
-            f"**It is no better than the majority class:** it classifies {percent(accuracy)} right; "
-            f"always answering {majority} would get {percent(share)}."
-        )
-    return f"It classifies {percent(accuracy)} right; always answering {majority} would get {percent(share)}."
+    constant = majority_macro_f1(part)
+    if constant is None:  # always answering it is always right
+        return ""
+    right = f"classifies {percent(accuracy)} right"
+    would = f"always answering {majority} would get {percent(share)}"
+    if accuracy > share:
+        return f"It {right}; {would}."
+    if part["macro_f1"] > constant:
+        # Of very unequal classes accuracy knows the large one only.
+        return f"It {right}; {would}, but a macro-F1 of {decimal(constant)}."
+    return f"**It is no better than the majority class:** it {right}; {would}."
 
 
 def _detection_sentence(part: Mapping) -> str:
