@@ -24,6 +24,7 @@ from data.file_names import gather_and_store, gather_file
 from data.file_parts import FilePart
 from data.labelled_domains import FileNames, join_parts
 from data.progress_bars import NOT_BEGUN, ProgressBars
+from data.public_suffix import suffix_rules
 from utils.errors import EXIT_FAILED, DataError, UserError
 from utils.signals import leave_signals_to_parent, signals_held
 from utils.worker_processes import can_fork
@@ -50,6 +51,7 @@ def gather_in_processes(
         A process was killed, or the cache cannot be written.
     """
     context = multiprocessing.get_context("fork" if can_fork() else "spawn")
+    suffix_rules()  # read once: copies have it
     gathering = _Gathering(files, parts, cache_dir, context)
     processes = min(workers, sum(map(len, parts)), _MOST_PROCESSES)
     try:
