@@ -41,6 +41,7 @@ class Csv:
     """
 
     is_stateless = False  # the first row tells the columns
+    between = b""
 
     def __init__(
         self,

@@ -70,9 +70,12 @@ class Encoder(Protocol):
     ----------
     is_stateless
         Whether rows look the same whatever rows came before.
+    between
+        What stands between rows of one call and rows of the next.
     """
 
     is_stateless: bool
+    between: bytes
 
     def start(self) -> bytes:
         """Return what comes before the rows."""
@@ -100,6 +103,7 @@ class JsonLines:
     """
 
     is_stateless = True
+    between = b""
 
     def __init__(self, terminal: str | None = None) -> None:
         self._encode = msgspec.json.Encoder().encode_lines
@@ -121,33 +125,18 @@ class JsonLines:
         pass
 
 
-class JsonArray:
+class JsonArray(JsonLines):
     """One array, one row on each line; see `JsonLines`."""
 
-    is_stateless = False  # a comma stands before all but the first
-
-    def __init__(self, terminal: str | None = None) -> None:
-        self._encode = msgspec.json.Encoder().encode_lines
-        self._terminal = terminal
-        self._separator = b"\n"
+    between = b","
 
     def start(self) -> bytes:
         return b"["
 
     def rows(self, predictions: Sequence[Prediction]) -> bytes:
-        if not predictions:
-            return b""
         # No value holds a raw line feed (JSON escapes it), so each one is the end of a row.
-        lines = _safe(self._encode(predictions), self._terminal)
-        text = self._separator + lines[:-1].replace(b"\n", b",\n")
-        self._separator = b",\n"
-        return text
+        lines = super().rows(predictions)
+        return b"\n" + lines[:-1].replace(b"\n", b",\n") if lines else b""
 
     def end(self) -> bytes:
         return b"\n]\n"
-
-    def state(self) -> dict:
-        return {"separator": self._separator.decode()}
-
-    def go_on(self, state: Mapping) -> None:
-        self._separator = state["separator"].encode()

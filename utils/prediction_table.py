@@ -27,6 +27,7 @@ class Table:
     """
 
     is_stateless = True
+    between = b""
 
     def __init__(self, classes: Sequence[str], output: TextIO | None) -> None:
         self._style = None if output is None else Style(output)

@@ -136,7 +136,8 @@ class PredictionWriter:
     def write_encoded(self, rows: EncodedRows) -> None:
         """Add rows, and hand them to the operating system."""
         summary = self.summary.plus(rows.summary)
-        self._write(rows.data, self._notes(summary))
+        between = self._encoder.between if self.summary.rows and rows.data else b""
+        self._write(between + rows.data, self._notes(summary))
         self.summary = summary
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
