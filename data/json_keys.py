@@ -58,9 +58,9 @@ def read_surely(lines: bytes, ending: bytes) -> list[object] | None:
     """
     if len(lines) > BUILT_BYTES:
         return None
+    white_space = b" \t\r\n" if b"," in ending else b" \t\r"
     # Python's garbage collector looks at new objects every 700 of them: here it would find nothing, at the
     # price of the reading.
-    white_space = b" \t\r\n" if b"," in ending else b" \t\r"
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -55,7 +55,7 @@ class RecordDecoder:
 
     def __init__(self, column: str | None, all_keys: bool) -> None:
         self._column = column
-        self.all_keys = all_keys
+        self._all_keys = all_keys
         self._check_integers = IntegerCheck()
         # Nearly all dates are objects, and so is what a path leads into. Where one is something else, the
         # second decoder takes it.
@@ -71,7 +71,7 @@ class RecordDecoder:
         RefusedBytesError
             A key stands twice, or an integer has more than 64 bits.
         """
-        if not self.all_keys:
+        if not self._all_keys:
             return self._decode_wanted(value)
         return self._decode_lines(value, 0, len(value), b"\n")[0]
 
@@ -98,7 +98,7 @@ class RecordDecoder:
         DecodeError, UnicodeDecodeError, RecursionError, RefusedBytesError
             One is to be refused, or may be: each has to be looked at.
         """
-        if self.all_keys:
+        if self._all_keys:
             return self._decode_lines(buffer, spans[0][0], spans[-1][1], b"\n")
         self._check_skipped(buffer, spans[0][0], spans[-1][1])
         with memoryview(buffer) as view:
@@ -117,7 +117,7 @@ class RecordDecoder:
         ending
             What stands between two lines: a comma and a line feed.
         """
-        if self.all_keys:
+        if self._all_keys:
             return self._decode_lines(buffer, start + 1, end - 1, ending)
         self._check_skipped(buffer, start, end)
         with memoryview(buffer) as view, view[start:end] as array:
