@@ -20,6 +20,7 @@ from data.json_checks import CheckedBytes, RefusedBytesError, untrapped, what_is
 
 # What is longer is looked at piece by piece: built, it may be 25 times as large. Real records have 17 kB.
 BUILT_BYTES = 1024 * 1024
+_WHITE_SPACE = b" \t\r\n"
 READ_AT_ONCE = 4 * 1024  # bytes of short lines; the objects of more leave the processor's caches
 
 
@@ -58,7 +59,6 @@ def read_surely(lines: bytes, ending: bytes) -> list[object] | None:
     """
     if len(lines) > BUILT_BYTES:
         return None
-    white_space = b" \t\r\n" if b"," in ending else b" \t\r"
     # Python's garbage collector looks at new objects every 700 of them: here it would find nothing, at the
     # price of the reading.
     was_enabled = gc.isenabled()
@@ -66,7 +66,7 @@ def read_surely(lines: bytes, ending: bytes) -> list[object] | None:
     try:
         built = orjson.loads(b"[%b]" % (lines if b"," in ending else lines.replace(ending, b",")))
         written = ending.join(map(orjson.dumps, built))
-        if written != lines and written.translate(None, white_space) != lines.translate(None, white_space):
+        if written != lines and written.translate(None, _WHITE_SPACE) != lines.translate(None, _WHITE_SPACE):
             return None
         return built or None
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):

@@ -277,6 +277,7 @@ def odd_object(rng, depth):
             REPEATS["domain_name"],
             "expected each key once in its object, found 'domain_name' twice",
         ),
+        (OTHER_REPEATS["x"], "expected each key once in its object, found 'x' twice"),
         ('{"x":18446744073709551616}', "expected integers of at most 64 bits, found 18446744073709551616"),
     ],
 )
@@ -302,6 +303,10 @@ def test_predict_ends_with_one_line_and_no_finished_file(element, message, separ
     assert predict.main([*arguments, "--input-format", "jsonl"]) == EXIT_DONE
     rows = output.read_text(encoding="utf-8").splitlines()
     assert ["malformed" in row for row in rows] == [False, True, False]
+    lax = predict.main([*arguments, "--input-format", "jsonl", "--no-check-all-keys"])
+    assert lax == EXIT_DONE
+    passes = element == OTHER_REPEATS["x"]
+    assert ("malformed" in output.read_text(encoding="utf-8")) == (not passes)
 
 
 def test_the_judge_knows_an_object_from_an_array():

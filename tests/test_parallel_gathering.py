@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -144,6 +145,23 @@ def test_processes_share_a_file_and_the_cache_gets_it(small_parts, tmp_path, mon
     for one, other, third in zip(together, alone, cached, strict=True):
         assert_same(one, other)
         assert_same(one, third)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_parts_compare_the_keys_that_they_are_asked_to(workers, small_parts, tmp_path, monkeypatch):
+    path = tmp_path / "records.jsonl"
+    padding = "x" * 1000
+    lines = [f'{{"domain_name":"{n}.example.com","x":"{padding}","x":1}}\n' for n in range(400)]
+    path.write_text("".join(lines))
+    file = SourceFile(path, "benign", "auto")
+    with pytest.raises(DataError, match=r"records\.jsonl, line 1: expected each key once .* found 'x' twice"):
+        gather_files([file], workers=workers, show_progress=False)
+    if workers > 1:  # the parts are enough
+        monkeypatch.setattr("data.parallel_gathering.gather_and_store", None)
+    file = replace(file, all_keys=False)
+    (names,) = gather_files([file], workers=workers, show_progress=False)
+    assert names.num_records == len(names.names) == 400
 
 
 @pytest.mark.slow

@@ -253,6 +253,14 @@ def data_folder(tmp_path):
     return replace(CONFIG, root=str(tmp_path), sources=sources)
 
 
+def test_the_configuration_says_which_keys_may_stand_twice(data_folder):
+    path = Path(data_folder.root, "benign.json")
+    path.write_text(path.read_text().replace("{", '{"x":1,"x":2,'), encoding="utf-8")
+    with pytest.raises(DataError, match="record 1: expected each key once in its object, found 'x' twice"):
+        load_parts(data_folder)
+    load_parts(replace(data_folder, check_all_keys=False))
+
+
 def test_files_become_three_parts_with_every_name_once(data_folder):
     data = load_parts(data_folder)
     names = [name for part in data.parts.values() for name in part.domains]
