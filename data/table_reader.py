@@ -38,7 +38,7 @@ def read_csv(
         The file. Quoting is that of RFC 4180; for the delimiter see `delimiter_of`.
     column
         The header of the column with the names; None for the usual one, or for the only one, whose first cell
-        is a row where it is a domain name. A number that is no header counts columns from 1, and then the
+        is a row where it is a domain name; a row with more cells cannot be read then. A number that is no header counts columns from 1, and then the
         first line is a row like the others unless it holds a usual header there.
     keep_fields
         Whether records keep their row.
@@ -65,6 +65,12 @@ def read_csv(
             table, is_header = _first_table(cells, column, keep_fields, source, position)
             if is_header:
                 continue
+        if table.is_alone and any(cells[1:]):
+            problem = f"expected one cell, as in the first row, found {len(cells)}"
+            if strict:
+                raise source.error(problem, position)
+            yield malformed(position, problem)
+            continue
         yield table.record(cells, position)
 
 
@@ -116,11 +122,15 @@ def read_zeek(source: ByteSource, column: str | None, keep_fields: bool = False)
 
 
 class _Table:
-    """The columns of a file, and how a row becomes a record."""
+    """The columns of a file, and how a row becomes a record.
 
-    def __init__(self, header: list[str], index: int, keep_fields: bool) -> None:
+    `is_alone`: whether the names' column was taken because there is no other.
+    """
+
+    def __init__(self, header: list[str], index: int, keep_fields: bool, is_alone: bool = False) -> None:
         self.header = header
         self.index = index
+        self.is_alone = is_alone
         self._keep = keep_fields
         # Nearly all files have none of these: then a row costs no look-up.
         self._details = [(key, header.index(key)) for key in DETAIL_KEYS if key in header]
@@ -159,13 +169,13 @@ def _first_table(
 ) -> tuple[_Table, bool]:
     """Return the columns that the first row of a CSV file tells, and whether it is a header."""
     by_number = [str(n) for n in range(1, len(cells) + 1)]
-    if column is None and len(cells) == 1:
+    if column is None and len(cells) == 1 and not is_name_heading(cells[0]):
         name = normalize_domain(cells[0])
         if isinstance(name, str):
-            return _Table(by_number, 0, keep_fields), False
+            return _Table(by_number, 0, keep_fields, is_alone=True), False
         # An address is a row of another kind of list; a mark is a comment, or JSON.
         if cells[0][0].isalpha() and name.reason not in ("ip_address", "email_address"):
-            return _Table(cells, 0, keep_fields), True
+            return _Table(cells, 0, keep_fields, is_alone=True), True
     index = name_column(cells, column, source.name, position=position)
     if column in cells or column_number(column) is None or is_name_heading(cells[index]):
         return _Table(cells, index, keep_fields), True

@@ -9,6 +9,8 @@ import json
 import re
 from collections.abc import Iterator
 
+from data.domain_name import Rejected, normalize_domain
+
 NO_NAME = object()
 MALFORMED = object()
 _WHITE_SPACE = " \t\n\r"
@@ -104,6 +106,7 @@ def _text(data: bytes) -> Iterator[object]:
 def _csv(data: bytes) -> Iterator[object]:
     """After a row that cannot be read it goes on with the next line, but not before there is a header."""
     column: int | None = None
+    is_alone = False
     for cells in _csv_rows(data):
         if cells is None:
             if column is None:
@@ -113,12 +116,29 @@ def _csv(data: bytes) -> Iterator[object]:
             continue
         elif column is None:
             header = [cell.strip().lower() for cell in cells]
+            if len(cells) == 1 and header[0] not in _CSV_COLUMNS:
+                column, is_alone = 0, True
+                if _is_lone_name(cells[0].strip()):
+                    yield cells[0].strip()
+                continue
             found = [index for index, cell in enumerate(header) if cell in _CSV_COLUMNS]
             if len(found) != 1:
                 raise ValueError("not one column of names")
             column = found[0]
+        elif is_alone and any(cell.strip() for cell in cells[1:]):
+            yield MALFORMED
         else:
             yield cells[column].strip() if len(cells) > column else NO_NAME
+
+
+def _is_lone_name(cell: str) -> bool:
+    """Tell whether the first cell of a file of one column is a row; else it is a heading."""
+    name = normalize_domain(cell)
+    if isinstance(name, Rejected) and (
+        name.reason in ("ip_address", "email_address") or not cell[0].isalpha()
+    ):
+        raise ValueError("neither a heading nor a name")
+    return isinstance(name, str)
 
 
 def _csv_rows(data: bytes) -> Iterator[list[str] | None]:

@@ -83,6 +83,16 @@ class TestNumberedColumns:
         assert domains(records) == [first] * is_row + ["a.example"]
         assert fields_of(records[-1]) == {"1" if is_row else first: "a.example"}
 
+    @pytest.mark.parametrize("first", ["indicator", "first.example"])
+    def test_a_row_of_more_cells_than_the_only_column_is_no_row(self, first, read):
+        content = f"{first}\n0;a.example;made up\nb.example;\n".encode()
+        *_, bad, good = read(content, "feed.csv", strict=False)
+        assert bad.malformed
+        assert bad.error == "expected one cell, as in the first row, found 3"
+        assert good.domain == "b.example"
+        with pytest.raises(DataError, match="line 2: expected one cell, as in the first row, found 3"):
+            read(content, "feed.csv", strict=True)
+
     @pytest.mark.parametrize("first", ["192.0.2.1", "someone@example.com", "# a feed", "[", '"{"'])
     def test_a_lone_first_cell_that_may_be_neither_name_nor_heading_is_refused(self, first, read):
         with pytest.raises(DataError, match="line 1: expected a header line with exactly one of"):
