@@ -38,8 +38,9 @@ def read_csv(
         The file. Quoting is that of RFC 4180; for the delimiter see `delimiter_of`.
     column
         The header of the column with the names; None for the usual one, or for the only one, whose first cell
-        is a row where it is a domain name; a row with more cells cannot be read then. A number that is no header counts columns from 1, and then the
-        first line is a row like the others unless it holds a usual header there.
+        is a row where it is a domain name; a row with more cells cannot be read then. A number that is no
+        header counts columns from 1, and then the first line is a row like the others unless it holds a usual
+        header there.
     keep_fields
         Whether records keep their row.
     strict

@@ -85,7 +85,7 @@ class TestNumberedColumns:
 
     @pytest.mark.parametrize("first", ["indicator", "first.example"])
     def test_a_row_of_more_cells_than_the_only_column_is_no_row(self, first, read):
-        content = f"{first}\n0;a.example;made up\nb.example;\n".encode()
+        content = f"{first}\n0,a.example,made up\nb.example,\n".encode()
         *_, bad, good = read(content, "feed.csv", strict=False)
         assert bad.malformed
         assert bad.error == "expected one cell, as in the first row, found 3"
