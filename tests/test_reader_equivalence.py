@@ -23,7 +23,7 @@ from data.json_reader import _read_any_layout
 from tests.zenodo_records import LABELS, LAYOUTS, encode_record, write_records, zenodo_records
 from utils.errors import DataError
 
-CASES = 500
+CASES = 250  # in each of the two modes
 EPOCH = datetime.date(1970, 1, 1)
 LONG_RUN = re.compile(f"[0-9]{{{MAX_DIGITS},}}")
 
