@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from data.feature_engineering import PADDING
@@ -35,10 +36,18 @@ class MaskedConv1d(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Turn `x` (B, T, C_in) into (B, T, C_out); both are 0 where `mask` (B, T, 1) is 0."""
-        T, K = x.size(1), self.kernel_size
-        padded = F.pad(x, (0, 0, (K - 1) // 2, K // 2))  # (B, T + K - 1, C_in)
-        windows = torch.cat([padded[:, k : k + T] for k in range(K)], dim=2)  # (B, T, K · C_in)
+        windows = torch.cat(_neighbours(x, self.kernel_size), dim=2)  # (B, T, K · C_in)
         return F.relu(self.linear(windows)) * mask
+
+
+def _neighbours(x: Tensor, K: int) -> list[Tensor]:
+    """Return what stands at each of K places around every place of `x` (B, T, C), zeros beyond its ends."""
+    T, before, after = x.size(1), (K - 1) // 2, K // 2
+    if torch.is_grad_enabled() and T >= K:
+        # A negative width cuts: its gradient takes a fraction of the time that the gradient of a slice does.
+        return [F.pad(x, (0, 0, -shift, shift)) if shift else x for shift in range(-before, after + 1)]
+    padded = F.pad(x, (0, 0, before, after))
+    return [padded[:, k : k + T] for k in range(K)]
 
 
 class NgramEmbedding(nn.Module):
@@ -81,6 +90,21 @@ class NgramEmbedding(nn.Module):
         return (gram % self._PRIME * multiplier + 97 * n) % self._PRIME % self.buckets
 
 
+class _SwapRows(torch.autograd.Function):
+    """`index_select` of rows that change places in pairs: so do their gradients, and nothing is added up."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, rows: Tensor) -> Tensor:
+        """Return the rows of `x` (N, C) at `rows` (N,), where rows[rows[i]] = i."""
+        ctx.save_for_backward(rows)
+        return x.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient of `x`."""
+        return gradient.index_select(0, ctx.saved_tensors[0]), None
+
+
 class BidirectionalLSTM(nn.Module):
     """Two LSTMs, one over each direction, where both meet the padding last.
 
@@ -102,9 +126,16 @@ class BidirectionalLSTM(nn.Module):
         first = torch.arange(x.size(0), device=x.device).unsqueeze(1) * x.size(1)
         rows = (first + mirrored).flatten()  # (B · T,)
         onward, _ = self.forward_lstm(x)
-        backward, _ = self.backward_lstm(x.flatten(0, 1).index_select(0, rows).view(x.size(0), -1, x.size(2)))
-        backward = backward.flatten(0, 1).index_select(0, rows).view(x.size(0), -1, backward.size(2))
+        backward, _ = self.backward_lstm(_swap(x, rows))
+        backward = _swap(backward, rows)
         return torch.cat([onward, backward], dim=2)
+
+
+def _swap(x: Tensor, rows: Tensor) -> Tensor:
+    """Swap the rows of `x` (B, T, C), numbered through."""
+    flat = x.flatten(0, 1)
+    swapped = _SwapRows.apply(flat, rows) if torch.is_grad_enabled() else flat.index_select(0, rows)
+    return swapped.view(x.shape)
 
 
 class AttentionLayer(nn.Module):
@@ -175,12 +206,14 @@ class CNN_LSTM_Model(nn.Module):
         """Return the logits (B, K) and the attention weights (B, T) of each character."""
         mask = codes != PADDING  # (B, T)
         x = self.embedding(codes.int())  # (B, T, E); the padding row of the table stays zero
-        channel_mask = mask.unsqueeze(2).to(x.dtype)  # (B, T, 1)
         if self.ngrams is not None:
-            x = torch.cat([x, self.ngrams(codes.long(), channel_mask)], dim=2)
+            x = torch.cat([x, self.ngrams(codes.long(), mask.unsqueeze(2).to(x.dtype))], dim=2)
         if self.evidence is not None:
             channels, sums = self.evidence(codes, folds)
             x = torch.cat([x, channels], dim=2)
+        if torch.is_autocast_enabled(x.device.type):  # here, not before each product
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        channel_mask = mask.unsqueeze(2).to(x.dtype)  # (B, T, 1)
         for convolution in self.convolutions:
             x = convolution(x, channel_mask)  # (B, T, C)
         x, pooled_mask = self._pool(x, mask)  # (B, S, C), (B, S) where S = ⌈T / pool_size⌉

@@ -56,6 +56,16 @@ def same(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def assert_same_with_gradients(answer, expected, x, **tolerance):
+    """Check two results of `x`, and what gradient they give it."""
+    torch.testing.assert_close(answer, expected, **tolerance)
+    weights = same(1, *answer.shape)
+    gradients = [
+        torch.autograd.grad((y * weights).sum(), x, retain_graph=True)[0] for y in (answer, expected)
+    ]
+    torch.testing.assert_close(*gradients, **tolerance)
+
+
 # ------------------------------------------------------------------ padding
 
 NGRAMS = {"ngram_sizes": (2, 3), "ngram_buckets": 50, "ngram_dim": 3}
@@ -248,18 +258,21 @@ def test_training_hides_ngrams_and_prediction_does_not():
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 6])
-def test_masked_convolution_equals_conv1d_with_the_same_weights(kernel_size):
-    c_in, c_out, length, extra = 5, 7, 11, 4
+@pytest.mark.parametrize("length", [1, 2, 3, 11])
+def test_masked_convolution_equals_conv1d_with_the_same_weights(kernel_size, length):
+    c_in, c_out, extra = 5, 7, 4
     ours = MaskedConv1d(c_in, c_out, kernel_size)
     theirs = nn.Conv1d(c_in, c_out, kernel_size, padding="same")
     with torch.no_grad():
         # ours: one row of weights for each output, kernel position by kernel position
         theirs.weight.copy_(ours.linear.weight.reshape(c_out, kernel_size, c_in).transpose(1, 2))
         theirs.bias.copy_(ours.linear.bias)
-    x = same(0, 3, length, c_in)
+    x = same(0, 3, length, c_in).requires_grad_()
     expected = theirs(x.transpose(1, 2)).relu().transpose(1, 2)
 
-    torch.testing.assert_close(ours(x, torch.ones(3, length, 1)), expected, **CLOSE)
+    assert_same_with_gradients(ours(x, torch.ones(3, length, 1)), expected, x, **CLOSE)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x, torch.ones(3, length, 1)), expected, **CLOSE)
 
     padded = nn.functional.pad(x, (0, 0, 0, extra))
     mask = nn.functional.pad(torch.ones(3, length, 1), (0, 0, 0, extra))
@@ -276,13 +289,35 @@ def test_bidirectional_lstm_equals_pytorchs_on_packed_rows():
         for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
             getattr(theirs, name).copy_(getattr(ours.forward_lstm, name))
             getattr(theirs, f"{name}_reverse").copy_(getattr(ours.backward_lstm, name))
-    x = same(0, 5, 9, c_in)
+    x = same(0, 5, 9, c_in).requires_grad_()
     packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     expected, _ = pad_packed_sequence(theirs(packed)[0], batch_first=True)
     answer = ours(x, lengths)
     assert answer.shape == expected.shape
-    for row, length in enumerate(lengths):
-        torch.testing.assert_close(answer[row, :length], expected[row, :length], **CLOSE)
+    inside = (torch.arange(9) < lengths.unsqueeze(1)).unsqueeze(2)
+    assert_same_with_gradients(answer * inside, expected, x, **CLOSE)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x, lengths) * inside, expected, **CLOSE)
+
+
+def test_training_in_bfloat16_converts_once_and_stays_near_float32():
+    model = make_model(train=True, dense_units=(), lstm_units=16, conv_filters=(16, 16))
+    codes = random_codes([12, 5, 9, 1], 12)
+    types = []
+    for convolution in model.convolutions:
+        convolution.register_forward_hook(
+            lambda _, given, output: types.append((given[0].dtype, output.dtype))
+        )
+    model.dropout.p = 0.0
+    expected = model(codes)
+    types.clear()
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            answer = model(codes)
+    except RuntimeError as error:
+        pytest.skip(f"no LSTM in bfloat16 on this processor: {error}")
+    assert types == [(torch.bfloat16, torch.bfloat16)] * 2
+    torch.testing.assert_close(answer.float(), expected, rtol=0.05, atol=0.05)
 
 
 def test_an_unknown_architecture_is_named_with_the_known_ones():
