@@ -1,6 +1,7 @@
 """Files to records: one stream for every format, in flat memory."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from data.byte_range import ByteRange
@@ -89,7 +90,7 @@ def read_records(
         if look_at_json is not None and chosen in ("json", "jsonl"):
             look_at_json(source.head)
         if span is not None and chosen == "json":
-            records = read_array_part(source, column, all_keys)
+            records = chain.from_iterable(read_array_part(source, column, all_keys))
         else:
             records = _reader(source, chosen, column, keep_fields, strict, all_keys)
         if span is not None and span[0]:
@@ -122,9 +123,9 @@ def _reader(
         case "json" if keep_fields or is_path(column):
             return read_whole_json(source, column, keep_fields, all_keys)
         case "json":
-            return read_json(source, column, all_keys)
+            return chain.from_iterable(read_json(source, column, all_keys))
         case "jsonl":
-            return read_json_lines(source, column, keep_fields, all_keys)
+            return chain.from_iterable(read_json_lines(source, column, keep_fields, all_keys))
         case "csv":
             return read_csv(source, column, keep_fields, strict)
         case "zeek":

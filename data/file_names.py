@@ -3,21 +3,23 @@
 from array import array
 from collections import Counter
 from hashlib import blake2b
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
 
 from data import cache
 from data.data_loader import Record, SourceFile, read_records
-from data.domain_name import normalize_domain, registered_domain
+from data.domain_name import Rejected, normalize_domain, registered_domain
 from data.labelled_domains import MAX_WORDS, NO_WORD, UNKNOWN_DAY, FileNames
 from data.name_table import NameTable, offsets_from_lengths
 from data.progress_bars import Progress
 from utils.errors import DataError
+from utils.row_batches import file_batches
 
 MISSING_NAME = "missing_name"
-RECORDS_AT_ONCE = 2048  # between reports of progress
+RECORDS_AT_ONCE = 256  # few enough to be in the processor's cache still when their names are looked at
+BATCHES_A_REPORT = 8
 
 
 def gather_file(
@@ -60,28 +62,10 @@ def gather_file(
 
     report()
     records = read_records(path, format=format, all_keys=all_keys, span=span, progress=note)
-    names: list[str] = []
-    kept: list[Record] = []
-
-    def put() -> None:
-        columns.add(names, kept)
-        names.clear()
-        kept.clear()
-
-    for record in islice(records, limit):
-        columns.num_records += 1
-        if record.malformed:
-            raise DataError(path, record.error, record.position)
-        name = normalize_domain(record.domain) if record.error is None else None
-        if type(name) is str:
-            names.append(name)
-            kept.append(record)
-        else:
-            columns.drops[MISSING_NAME if name is None else name.reason] += 1
-        if columns.num_records % RECORDS_AT_ONCE == 0:
-            put()
+    for batch in file_batches(islice(records, limit), RECORDS_AT_ONCE):
+        columns.add(batch)
+        if columns.num_records % (RECORDS_AT_ONCE * BATCHES_A_REPORT) == 0:
             report()
-    put()
     report()
     return columns.finish()
 
@@ -127,28 +111,48 @@ class _Columns:
         self.hashes, self.groups = bytearray(), bytearray()
         self.sources, self.families = array("H"), array("H")
         self.places = _Places(path)
+        self._path = path
         self.drops: Counter[str] = Counter()
         self.num_records = 0
 
-    def add(self, names: list[str], records: list[Record]) -> None:
-        """Append normalised names and what their records say of them."""
+    def add(self, records: list[Record]) -> None:
+        """Append the names of some records and what is said of them, and count the records without one.
+
+        Raises
+        ------
+        DataError
+            One is malformed.
+        """
+        self.num_records += len(records)
+        names = [normalize_domain(record.domain) if record.error is None else None for record in records]
+        is_name = [type(name) is str for name in names]
+        if not all(is_name):
+            self._count_drops(names, records)
+            names, records = list(compress(names, is_name)), list(compress(records, is_name))
         self.blob += "".join(names).encode("ascii")
         self.lengths.extend(map(len, names))
         hashes = list(map(_hash_bytes, names))
-        registered = map(registered_domain, names)
         self.hashes += b"".join(hashes)
         self.groups += b"".join(
             [
                 own if group == name else _hash_bytes(group)
-                for name, group, own in zip(names, registered, hashes, strict=True)
+                for name, group, own in zip(names, map(registered_domain, names), hashes, strict=True)
             ]
         )
-        days = [record.sourced_on for record in records]
-        self.days.extend([UNKNOWN_DAY if day is None else day for day in days])
+        self.days.extend([UNKNOWN_DAY if (day := record.sourced_on) is None else day for record in records])
         # One word after the other: their order must not depend on how many records come at once.
-        places = [self.places[word] for record in records for word in (record.source, record.family)]
-        self.sources.extend(places[::2])
-        self.families.extend(places[1::2])
+        words = [word for record in records for word in (record.source, record.family)]
+        places = array("H", map(self.places.__getitem__, words))
+        self.sources += places[::2]
+        self.families += places[1::2]
+
+    def _count_drops(self, names: list[str | Rejected | None], records: list[Record]) -> None:
+        """Count what is no name by reason; a malformed record is an error."""
+        for name, record in zip(names, records, strict=True):
+            if record.malformed:
+                raise DataError(self._path, record.error, record.position)
+            if type(name) is not str:
+                self.drops[MISSING_NAME if name is None else name.reason] += 1
 
     def finish(self) -> FileNames:
         """Return the arrays."""

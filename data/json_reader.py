@@ -13,7 +13,7 @@ Numbers are read without `use_float`: with it, an integer beyond 64 bits is an e
 import decimal
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import chain
 
@@ -38,8 +38,8 @@ _OPENINGS = frozenset({"start_map", "start_array"})
 _DEPTH_CHANGES = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 
 
-def read_json(source: ByteSource, column: str | None, all_keys: bool) -> Iterator[Record]:
-    """Yield the records of one JSON array in any layout, or of one JSON object that is a record.
+def read_json(source: ByteSource, column: str | None, all_keys: bool) -> Iterator[Iterable[Record]]:
+    """Yield the records of one JSON array in any layout, or of one JSON object that is a record, in batches.
 
     Raises
     ------
@@ -50,16 +50,16 @@ def read_json(source: ByteSource, column: str | None, all_keys: bool) -> Iterato
         return
     start = array_start(source)
     if start is None:
-        yield from _read_any_layout(source, iter(()), 0, column, all_keys)
+        yield _read_any_layout(source, iter(()), 0, column, all_keys)
         return
     source.skip(start)
     number, rest = yield from read_one_a_line(source, column, all_keys, source.head)
     start = chain((_STAND_IN if number else b"[",), rest)
-    yield from _read_any_layout(source, start, number, column, all_keys, follows_stand_in=number > 0)
+    yield _read_any_layout(source, start, number, column, all_keys, follows_stand_in=number > 0)
 
 
-def read_array_part(source: ByteRange, column: str | None, all_keys: bool) -> Iterator[Record]:
-    """Yield the records of a part of an array, of whose lines each is one record and a comma.
+def read_array_part(source: ByteRange, column: str | None, all_keys: bool) -> Iterator[Iterable[Record]]:
+    """Yield the records of a part of an array, of whose lines each is one record and a comma, in batches.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def read_array_part(source: ByteRange, column: str | None, all_keys: bool) -> It
     first = next(rest, b"")
     if first or source.is_last:
         start = chain((_STAND_IN, first), rest)
-        yield from _read_any_layout(source, start, number, column, all_keys, follows_stand_in=True)
+        yield _read_any_layout(source, start, number, column, all_keys, follows_stand_in=True)
 
 
 def _read_any_layout(

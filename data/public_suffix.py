@@ -74,6 +74,7 @@ def registered_domain(domain: str) -> str:
     return domain[domain.rfind(".", 0, -len(suffix) - 1) + 1 :]
 
 
+@cache
 def top_level_domains() -> frozenset[str]:
     """Return every top-level domain of the list, as A-labels."""
     return suffix_rules().top_level_domains

@@ -1,16 +1,14 @@
 """Files of lines: one name a line, names in a column between white space, and JSON Lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from data.byte_source import ByteSource
 from data.decoded_lines import TOO_LONG, decoded_lines
 from data.json_checks import RefusedBytesError
-from data.record import Record, malformed, record_from_json
+from data.record import Record, malformed, record_from_json, records_from_json
 from data.record_decoder import REFUSALS, RecordDecoder
-
-_BLANK = object()
 
 
 def read_text(source: ByteSource, keep_fields: bool = False) -> Iterator[Record]:
@@ -47,31 +45,59 @@ def read_columns(source: ByteSource, number: int, keep_fields: bool = False) -> 
 
 def read_json_lines(
     source: ByteSource, column: str | None, keep_fields: bool, all_keys: bool
-) -> Iterator[Record]:
-    """Yield a record for each line that is not blank; a line that is no JSON value is malformed."""
+) -> Iterator[Iterable[Record]]:
+    """Yield a record for each line that is not blank, in batches; a line that is no JSON value is malformed.
+
+    Each batch is to be taken before the next is asked for.
+    """
     decoder = RecordDecoder(column, all_keys)
     number = 0
     for buffer, start, end in source.line_blocks():
         if not end:
             number += 1
-            yield malformed(f"line {number}", TOO_LONG)
+            yield [malformed(f"line {number}", TOO_LONG)]
             continue
         spans = _spans_of_lines(buffer, start, end)
         try:
             elements = decoder.decode_spans(buffer, spans)
         except REFUSALS:  # there may be blank lines, too
-            elements = (_element_of_line(bytes(buffer[first:last]), decoder) for first, last in spans)
-        for (first, last), element in zip(spans, elements, strict=True):
-            number += 1
-            if element is _BLANK:
-                continue
-            if isinstance(element, Exception):
-                yield malformed(f"line {number}", _problem(element))
-                continue
-            record = record_from_json(element, f"line {number}", column)
-            if keep_fields:
-                record.fields = msgspec.Raw(bytes(buffer[first:last]).strip())
-            yield record
+            yield _read_line_by_line(buffer, spans, number, decoder, column, keep_fields)
+        else:
+            records = records_from_json(elements, "line", number + 1, column)
+            yield _with_lines(records, buffer, spans) if keep_fields else records
+        number += len(spans)
+
+
+def _read_line_by_line(
+    buffer: bytearray,
+    spans: list[tuple[int, int]],
+    number: int,
+    decoder: RecordDecoder,
+    column: str | None,
+    keep_fields: bool,
+) -> Iterator[Record]:
+    """Yield the records of lines that come after the first `number`."""
+    for place, (start, end) in enumerate(spans, start=number + 1):
+        line = bytes(buffer[start:end])
+        if not line or line.isspace():
+            continue
+        try:
+            record = record_from_json(decoder.decode(line), f"line {place}", column)
+        except REFUSALS as error:
+            yield malformed(f"line {place}", _problem(error))
+            continue
+        if keep_fields:
+            record.fields = msgspec.Raw(line.strip())
+        yield record
+
+
+def _with_lines(
+    records: Iterable[Record], buffer: bytearray, spans: list[tuple[int, int]]
+) -> Iterator[Record]:
+    """Yield the records, each with its whole line."""
+    for record, (start, end) in zip(records, spans, strict=True):
+        record.fields = msgspec.Raw(bytes(buffer[start:end]).strip())
+        yield record
 
 
 def _spans_of_lines(buffer: bytearray, start: int, end: int) -> list[tuple[int, int]]:
@@ -83,16 +109,6 @@ def _spans_of_lines(buffer: bytearray, start: int, end: int) -> list[tuple[int, 
         spans.append((start, line_end))
         start = line_end + 1
     return spans
-
-
-def _element_of_line(line: bytes, decoder: RecordDecoder) -> object:
-    """Return the value of a line, `_BLANK`, or the exception that says what is wrong."""
-    if not line or line.isspace():
-        return _BLANK
-    try:
-        return decoder.decode(line)
-    except REFUSALS as error:
-        return error
 
 
 def _problem(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Many files: the same result from any number of processes, the same first error, and progress."""
 
+import gzip
 import multiprocessing
 import os
 import signal
@@ -12,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from data import file_gathering
-from data.data_loader import SourceFile
+from data.data_loader import SourceFile, read_records
+from data.domain_name import normalize_domain
 from data.file_gathering import gather_files
-from data.file_names import gather_file
+from data.file_names import RECORDS_AT_ONCE, gather_file
+from data.labelled_domains import NO_WORD, UNKNOWN_DAY
 from data.progress_bars import NOT_BEGUN, ProgressBars
 from tests.test_cache import assert_same
 from tests.zenodo_records import write_records
@@ -202,6 +205,51 @@ def test_a_malformed_line_stops_with_file_and_line(tmp_path):
     path.write_text('{"domain_name": "a.example.com"}\n{"domain_name": \n')
     with pytest.raises(DataError, match=r"names\.jsonl, line 2"):
         gather_file(path)
+
+
+@pytest.mark.parametrize("before", [0, 1, RECORDS_AT_ONCE - 1, RECORDS_AT_ONCE])
+@pytest.mark.parametrize("after", [0, 1, 5000])
+def test_a_malformed_line_is_told_before_the_damage_behind_it(before, after, tmp_path):
+    """The archive ends early, in the same batch of records or a later one."""
+    path = tmp_path / "names.jsonl.gz"
+    good = '{"domain_name": "a.example.com"}\n'
+    path.write_bytes(gzip.compress((good * before + "broken\n" + good * after).encode())[:-8])
+    with pytest.raises(DataError, match=rf"names\.jsonl\.gz, line {before + 1}: not one JSON object"):
+        gather_file(path)
+    path.write_bytes(gzip.compress((good * (before + after + 1)).encode())[:-8])
+    with pytest.raises(DataError, match="the gzip data ends early"):
+        gather_file(path)
+
+
+@pytest.mark.parametrize("layout", ["mongoexport", "jsonl", "pretty"])
+def test_the_size_of_a_batch_changes_nothing(layout, tmp_path, monkeypatch):
+    path = tmp_path / "names.json"
+    write_records(path, count=300, layout=layout, dirt=0.3)
+    expected = one_after_the_other(path)
+    for size in (1, 2, 7, 256, 1000):
+        monkeypatch.setattr("data.file_names.RECORDS_AT_ONCE", size)
+        names = gather_file(path)
+        found = list(names.names), names.days.tolist(), names.sources.tolist(), names.families.tolist()
+        assert (*found, names.words, list(names.drops.items())) == expected
+
+
+def one_after_the_other(path):
+    """Return what a file yields by the plain rules, slowly."""
+    names, days, sources, families, drops = [], [], [], [], {}
+    words = [NO_WORD]
+    for record in read_records(path):
+        name = None if record.error else normalize_domain(record.domain)
+        if not isinstance(name, str):
+            reason = "missing_name" if name is None else name.reason
+            drops[reason] = drops.get(reason, 0) + 1
+            continue
+        names.append(name)
+        days.append(UNKNOWN_DAY if record.sourced_on is None else record.sourced_on)
+        for word, places in ((record.source, sources), (record.family, families)):
+            if word is not None and word not in words:
+                words.append(word)
+            places.append(0 if word is None else words.index(word))
+    return names, days, sources, families, words, list(drops.items())
 
 
 def test_limit_reads_no_further(tmp_path):

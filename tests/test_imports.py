@@ -107,7 +107,12 @@ def is_allowed(importer, imported):
             "utils.processes",
         )
     if layer == "data":
-        return target == "data" or imported in ("utils.config", "utils.signals", "utils.worker_processes")
+        return target == "data" or imported in (
+            "utils.config",
+            "utils.row_batches",
+            "utils.signals",
+            "utils.worker_processes",
+        )
     return target == "utils"
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 
 from data import json_blocks, json_reader
-from data.byte_source import MAX_HEAD_BYTES, MAX_RECORD_BYTES
+from data.byte_source import MAX_HEAD_BYTES, MAX_RECORD_BYTES, ByteSource
 from data.data_loader import read_records
 from tests.test_reader_equivalence import by_ijson_alone, outcome
 
@@ -90,6 +90,25 @@ def test_a_long_line_of_many_records_is_read_in_little_memory(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 3 * MAX_RECORD_BYTES
+
+
+@pytest.mark.parametrize(("start", "end", "between"), [(b"[", b"]", b",\n"), (b"", b"\n", b"\n")])
+def test_whoever_stops_within_a_block_closes_the_file(start, end, between, tmp_path, monkeypatch):
+    closed = []
+    leave = ByteSource.__exit__
+
+    def leave_and_note(source, *error):
+        leave(source, *error)
+        closed.append(source._file.closed)
+
+    monkeypatch.setattr(ByteSource, "__exit__", leave_and_note)
+    path = tmp_path / "records.json"
+    path.write_bytes(start + between.join([record(b"a.example")] * 9) + end)
+    records = read_records(path)
+    assert [item.position.split()[1] for item in islice(records, 3)] == ["1", "2", "3"]
+    assert closed == []
+    records.close()
+    assert closed == [True]
 
 
 DAMAGES = {

@@ -1,5 +1,6 @@
 """Which files a configuration names, and which day a date is on."""
 
+import datetime
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from data.data_loader import SourceFile, resolve_sources
-from data.record import day_of
+from data.record import _DAYS, day_of
 from utils.errors import ConfigError, DataError
+
+EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 class TestDays:
@@ -42,6 +45,14 @@ class TestDays:
     )
     def test_day_of(self, value, day):
         assert day_of(value) == day
+
+    def test_more_dates_than_are_remembered(self):
+        for _ in range(2):
+            for day in range(0, 30_000, 3):
+                date = datetime.date.fromordinal(EPOCH + day).isoformat()
+                assert day_of({"$date": f"{date}T12:00:00Z"}) == day
+                assert day_of({"$date": f"{day:011}Z"}) is None
+        assert len(_DAYS) <= 8192
 
 
 @dataclass
