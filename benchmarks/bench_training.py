@@ -5,9 +5,10 @@ python benchmarks/bench_training.py --repeats 1 --steps 20                 witho
 
 Embedding 64, two convolutions of 128, bidirectional LSTM of 128, attention (same_layers.py). All start from
 the same weights and take the same batches of the embedded sample's names, real ones. Keras and plain PyTorch
-pad every name to 64, as their users do; ours pads a batch to its longest name. Each run is a process of its
-own on one or two cores, the systems in turn, so that a ratio compares neighbours in time. ENVIRONMENT is
-where benchmarks/requirements.txt is installed.
+pad every name to 64, as their users do; ours pads a batch to its longest name. Where the processor trains in
+bfloat16, ours and Keras do it too (`training.precision: bf16`, the policy `mixed_bfloat16`). Each run is a
+process of its own on one or two cores, the systems in turn, so that a ratio compares neighbours in time.
+ENVIRONMENT is where benchmarks/requirements.txt is installed.
 """
 
 import argparse
@@ -34,11 +35,19 @@ from benchmarks.same_layers import MAX_LENGTH, save_job
 from data.data_loader import read_records
 from data.domain_name import normalize_domain
 from data.feature_engineering import NUM_CODES, code_lengths, encode_domains
+from utils.errors import ConfigError
 
 HERE = Path(__file__).resolve().parent
 SAMPLE = HERE.parent / "data" / "sample"
 OURS, PLAIN, KERAS = "ours", "plain PyTorch", "Keras"
-PROGRAMS = {OURS: "train_ours.py", PLAIN: "train_plain_pytorch.py", KERAS: "train_keras.py"}
+OURS_BF16, KERAS_BF16 = "ours, bfloat16", "Keras, bfloat16"  # `training.precision: bf16`, `mixed_bfloat16`
+PROGRAMS = {
+    OURS: ["train_ours.py"],
+    OURS_BF16: ["train_ours.py", "bf16"],
+    PLAIN: ["train_plain_pytorch.py"],
+    KERAS: ["train_keras.py"],
+    KERAS_BF16: ["train_keras.py", "bf16"],
+}
 BARS = {PLAIN: 3.0, KERAS: 6.0}
 SMOOTHED_STEPS = 10  # the loss of one batch says little
 
@@ -101,6 +110,18 @@ def load_names(labelled: list[str] | None) -> tuple[np.ndarray, np.ndarray, list
     return encode_domains(names, MAX_LENGTH), np.array(labels), classes
 
 
+def has_bfloat16() -> bool:
+    """Tell whether this processor trains in bfloat16."""
+    import torch
+
+    from models.device import uses_bfloat16
+
+    try:
+        return uses_bfloat16("bf16", torch.device("cpu"))
+    except ConfigError:
+        return False
+
+
 def make_job(
     folder: Path,
     codes: np.ndarray,
@@ -130,14 +151,17 @@ def make_job(
 
 def run(system: str, job: Path, options: argparse.Namespace, threads: int) -> dict:
     """Train one system in a process of its own and return its figures."""
-    python = options.other_python if system == KERAS else sys.executable
-    done = run_process([HERE / PROGRAMS[system], job], python=python, threads=threads)
+    python = options.other_python if system in (KERAS, KERAS_BF16) else sys.executable
+    program, *precision = PROGRAMS[system]
+    done = run_process([HERE / program, job, *precision], python=python, threads=threads)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(job: Path, options: argparse.Namespace) -> dict[int, dict[str, list[dict]]]:
     """Return threads → system → the figures of each repeat, the systems in turn."""
-    systems = [system for system in PROGRAMS if system != KERAS or options.other_python]
+    left_out = set() if options.other_python else {KERAS, KERAS_BF16}
+    left_out |= set() if has_bfloat16() else {OURS_BF16, KERAS_BF16}
+    systems = [system for system in PROGRAMS if system not in left_out]
     runs = {threads: {system: [] for system in systems} for threads in options.threads}
     for _ in range(options.repeats):
         for threads in options.threads:
@@ -152,16 +176,19 @@ def speed_figures(runs: dict[int, dict[str, list[dict]]]) -> dict[str, dict]:
     for threads, systems in runs.items():
         for system, rounds in systems.items():
             row = {key: summarize([one[key] for one in rounds]) for key in ("names_per_s", "names_per_cpu_s")}
-            if system != OURS:
-                row |= {
-                    f"ours_times_faster_by_{unit}": summarize(
-                        [a[key] / b[key] for a, b in zip(systems[OURS], rounds, strict=True)]
-                    )
-                    for unit, key in (("clock", "names_per_s"), ("cpu", "names_per_cpu_s"))
+            if system not in (OURS, OURS_BF16):
+                row["times_slower_than"] = {
+                    ours: summarize(_ratios(systems[ours], rounds))
+                    for ours in (OURS, OURS_BF16)
+                    if ours in systems
                 }
-                row["bar"] = BARS[system]
+                row["bar"] = BARS.get(system)
             figures[f"{system}, {threads} cores"] = row
     return figures
+
+
+def _ratios(faster: list[dict], slower: list[dict]) -> list[float]:
+    return [one["names_per_s"] / other["names_per_s"] for one, other in zip(faster, slower, strict=True)]
 
 
 def compare_losses(runs: dict, other_start: list[float], threads: int) -> dict[str, dict]:
@@ -202,11 +229,16 @@ def other_versions(python: Path | None) -> dict[str, str]:
 
 def print_report(report: dict) -> None:
     """Print the report as tables."""
-    print(f"{'system, cores':<26}{'names/s':>26}{'names per CPU second':>26}{'ours is faster':>20}{'bar':>6}")
+    ours = [OURS, OURS_BF16]
+    heads = "".join(f"{f'× slower than {one}':>32}" for one in ours)
+    print(f"{'system, cores':<26}{'names/s':>22}{'names per CPU second':>22}{heads}{'bar':>6}")
     for name, row in report["speed"].items():
-        ratio = row.get("ours_times_faster_by_clock")
-        faster = f"{spread(ratio, '.2f'):>20}{row['bar']:>6.0f}" if ratio else ""
-        print(f"{name:<26}{spread(row['names_per_s']):>26}{spread(row['names_per_cpu_s']):>26}{faster}")
+        ratios = row.get("times_slower_than", {})
+        slower = "".join(f"{spread(ratios[one], '.2f') if one in ratios else '':>32}" for one in ours)
+        bar = row.get("bar") or ""
+        print(
+            f"{name:<26}{spread(row['names_per_s']):>22}{spread(row['names_per_cpu_s']):>22}{slower}{bar:>6}"
+        )
     print(f"\nloss, mean of {SMOOTHED_STEPS} steps, same start and same batches")
     for name, row in report["loss"].items():
         print(f"{name:<26}at the end {row['final']:.4f}, at most {row['largest_gap_to_ours']:.4f} from ours")

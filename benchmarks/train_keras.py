@@ -1,4 +1,4 @@
-"""Trains the network in Keras 3 on TensorFlow, for `bench_training.py`: python benchmarks/train_keras.py JOB.
+"""Trains the network in Keras 3 on TensorFlow, for `bench_training.py`: train_keras.py JOB [bf16].
 
 As its users do: `fit` on names padded to the maximum, without masks. Runs in the environment of the
 benchmark's own requirements, not in the project's.
@@ -93,6 +93,8 @@ def main() -> int:
     """Train and print the figures."""
     use_threads()
     job = Job(Path(sys.argv[1]))
+    if sys.argv[2:] == ["bf16"]:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = build_model(job.num_codes, job.num_classes)
     set_weights(model, job)
     model.compile(

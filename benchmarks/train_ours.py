@@ -1,4 +1,4 @@
-"""Trains our network with our trainer, for `bench_training.py`: python benchmarks/train_ours.py JOB."""
+"""Trains our network with our trainer, for `bench_training.py`: train_ours.py JOB [bf16]."""
 
 import sys
 from pathlib import Path
@@ -31,7 +31,7 @@ from utils.config import Config, DataConfig, ModelConfig, TrainingConfig
 EPOCHS = 3  # ours is fast: one epoch is too short to time
 
 
-def make_config(batch_size: int) -> Config:
+def make_config(batch_size: int, precision: str = "fp32") -> Config:
     """Return the configuration of the layers that all systems have."""
     return Config(
         data=DataConfig(max_length=MAX_LENGTH),
@@ -49,6 +49,7 @@ def make_config(batch_size: int) -> Config:
         ),
         training=TrainingConfig(
             batch_size=batch_size,
+            precision=precision,
             epochs=EPOCHS,
             learning_rate=LEARNING_RATE,
             weight_decay=0.0,
@@ -88,7 +89,7 @@ class Watch:
     def _note_batch(self, model: torch.nn.Module, arguments: tuple[Tensor], logits: Tensor) -> None:
         if model.training:
             self.codes.append(arguments[0].to(torch.uint8))
-            self.logits.append(logits.detach())
+            self.logits.append(logits.detach().float())
 
     def losses(self, job: Job) -> list[float]:
         """Return the loss of each step of the first epoch, having made sure of its batches."""
@@ -106,7 +107,7 @@ def main() -> int:
     """Train and print the figures."""
     job = Job(Path(sys.argv[1]))
     keep_freed_memory()  # as train.py does
-    config = make_config(job.batch_size)
+    config = make_config(job.batch_size, *sys.argv[2:])
     model = build_model(job.num_classes, config)
     model.load_state_dict({name: torch.from_numpy(array) for name, array in job.weights.items()})
     trainer = ModelTrainer(model, config, "cpu", show_progress=False)

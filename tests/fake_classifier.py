@@ -11,6 +11,8 @@ CLASSES = ("benign", "phishing", "malware")
 THRESHOLDS = {"0.01": 0.9, "0.001": 0.98, "0.0001": None}
 PRIOR = {"benign": 0.5, "phishing": 0.3, "malware": 0.2}
 
+_WAVE = 4 * np.sin(np.linspace(0, 2 * np.pi, 4096, endpoint=False), dtype=np.float32)  # logits
+
 BATCH = 500
 # Runs predict.py with this classifier in the place of a checkpoint's, small batches, and a state after each
 # of them; the first argument is what a batch takes, TEST_PROCESSES how many processes answer.
@@ -41,13 +43,14 @@ class FakeClassifier(BaseClassifier):
         self.delay_s = delay_s
         self.processes = processes
         self.asked: list[int] = []  # names in each batch
-        self._weights = np.random.default_rng(3).normal(0, 1, (64, 3)).astype(np.float32)
+        # Whole numbers: sums of fractions would be rounded as the processor and the batch's size have it.
+        self._weights = np.random.default_rng(3).integers(len(_WAVE), size=(64, 3))
 
     def _logits(self, codes):
         time.sleep(self.delay_s)
         self.asked.append(len(codes))
-        # The sine spreads the scores: names that differ in one character have nothing in common.
-        return 4 * np.sin(codes.astype(np.float32) @ self._weights[: codes.shape[1]])
+        # The wave spreads the scores: names that differ in one character have nothing in common.
+        return _WAVE[codes.astype(np.int64) @ self._weights[: codes.shape[1]] % len(_WAVE)]
 
     def _attention(self, codes):
         return np.full(codes.shape[1], 1 / codes.shape[1], dtype=np.float32)
