@@ -1,18 +1,21 @@
 """Arithmetic of each model, the peak of the machine's matrix products, and where a training step's time goes.
 
     python benchmarks/profile_training.py
+    python benchmarks/profile_training.py --precision bf16
     python benchmarks/profile_training.py --checkpoints runs/latest/best.pt --threads 1 --output profile.json
 
 Multiply-adds are counted from the sizes of the weights and the names' real lengths, padding left out: what is
 lost to padding shows as a lower share of the peak. A training step counts as three forward passes (the pass
-itself, the gradients of the inputs, those of the weights). The peak is the best of many float32 products of
-square matrices. Names: the embedded sample.
+itself, the gradients of the inputs, those of the weights). The peak is the best of many products of square
+matrices in the numbers that are computed in: float32, or in training bfloat16 with `--precision bf16`. Names:
+the embedded sample.
 """
 
 import argparse
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -44,6 +47,7 @@ from utils.config import Config
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "pretrained"
 SAME_LAYERS = "layers of bench_training.py"
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MATRIX_SIZES = (256, 512, 768, 1024, 1536)
 # Parameter name starts with → how often a name uses it: per character, per step of the LSTM, or once.
 PER_CHARACTER, PER_STEP, ONCE = ("convolutions.",), ("lstm.", "attention."), ("dense.", "classifier.")
@@ -55,13 +59,17 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     codes, labels, classes = load_names(None)
-    peak = matrix_peak_gflops()
-    report = circumstances() | {"threads": options.threads, "peak_gflop_per_s": peak, "models": {}}
+    types = {"training": TYPES[options.precision], "prediction": torch.float32}
+    peaks = {what: matrix_peak_gflops(dtype) for what, dtype in types.items()}
+    report = circumstances() | {"threads": options.threads, "precision": options.precision}
+    report |= {"peak_gflop_per_s": peaks, "models": {}}
     print_circumstances(report)
-    print(f"{options.threads} threads; matrix products reach {peak:.0f} GFLOP/s; "
+    print(f"{options.threads} threads; matrix products reach {peaks['training']:.0f} GFLOP/s in training "
+          f"({options.precision}), {peaks['prediction']:.0f} in prediction; "
           f"{len(labels):,} names of {code_lengths(codes).mean():.1f} characters on average")  # fmt: skip
     for name, config in configurations(options.checkpoints, options.batch_size).items():
-        figures = measure(config, codes, labels, len(classes), peak, options.steps)
+        config = with_precision(config, options.precision)
+        figures = measure(config, codes, labels, len(classes), peaks, options.steps)
         report["models"][name] = figures
         print_figures(name, figures)
     write_figures(options.output, report)
@@ -83,6 +91,9 @@ def parse_arguments() -> argparse.Namespace:
         default=256,
         help="of bench_training.py, default: %(default)s",
     )
+    parser.add_argument(
+        "--precision", choices=sorted(TYPES), default="fp32", help="of training, default: %(default)s"
+    )
     return parser.parse_args()
 
 
@@ -92,11 +103,17 @@ def configurations(checkpoints: list[Path], batch_size: int) -> dict[str, Config
     return found | {path.name: load_checkpoint(path).config for path in checkpoints}
 
 
-def matrix_peak_gflops() -> float:
-    """Return what float32 matrix products reach at best, in 10⁹ operations a second."""
+def with_precision(config: Config, precision: str) -> Config:
+    """Return the configuration with another `training.precision`."""
+    return replace(config, training=replace(config.training, precision=precision))
+
+
+def matrix_peak_gflops(dtype: torch.dtype) -> float:
+    """Return what matrix products of such numbers reach at best, in 10⁹ operations a second."""
     best = 0.0
     for size in MATRIX_SIZES:
-        a, b, out = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
+        a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+        out = torch.empty_like(a)
         torch.mm(a, b, out=out)
         for _ in range(max(5, 2**31 // size**3)):
             start_s = time.perf_counter()
@@ -123,7 +140,12 @@ def multiply_adds(model: nn.Module, config: Config, lengths: np.ndarray) -> dict
 
 
 def measure(
-    config: Config, codes: np.ndarray, labels: np.ndarray, num_classes: int, peak: float, steps: int
+    config: Config,
+    codes: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    peaks: dict[str, float],
+    steps: int,
 ) -> dict:
     """Return arithmetic, speed, share of the peak, and the profile of one model."""
     torch.manual_seed(0)
@@ -138,7 +160,7 @@ def measure(
         figures[name] = {
             "names_per_s": names_per_s,
             "gflop_per_s": round(passes * gflop * names_per_s["median"], 1),
-            "share_of_peak": round(passes * gflop * names_per_s["median"] / peak, 3),
+            "share_of_peak": round(passes * gflop * names_per_s["median"] / peaks[name], 3),
         }
     profiled = rows[: 12 * config.training.batch_size]
     figures["step"] = profile_steps(make_trainer(model, config), codes[profiled], labels[profiled])
