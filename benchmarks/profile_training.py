@@ -59,8 +59,8 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     codes, labels, classes = load_names(None)
-    types = {"training": TYPES[options.precision], "prediction": torch.float32}
-    peaks = {what: matrix_peak_gflops(dtype) for what, dtype in types.items()}
+    peak_of = {precision: matrix_peak_gflops(TYPES[precision]) for precision in {"fp32", options.precision}}
+    peaks = {"training": peak_of[options.precision], "prediction": peak_of["fp32"]}
     report = circumstances() | {"threads": options.threads, "precision": options.precision}
     report |= {"peak_gflop_per_s": peaks, "models": {}}
     print_circumstances(report)
