@@ -143,3 +143,12 @@ def accepts(decode, *arguments):
     except UnicodeDecodeError:
         return False
     return True
+
+
+def test_lines_are_counted_on_from_block_to_block_where_some_are_bad(tmp_path, monkeypatch):
+    monkeypatch.setattr(byte_source, "BLOCK_BYTES", 16)
+    lines = [b'"a.example"', b"{broken", b"", b'{"domain": "b.example"}', b'{"domain": 1', b"{}"] * 20
+    path = tmp_path / "names.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    positions = [record.position for record in read_records(path, format="jsonl")]
+    assert positions == [f"line {number}" for number, line in enumerate(lines, start=1) if line]
