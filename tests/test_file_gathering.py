@@ -16,7 +16,7 @@ from data import file_gathering
 from data.data_loader import SourceFile, read_records
 from data.domain_name import normalize_domain
 from data.file_gathering import gather_files
-from data.file_names import RECORDS_AT_ONCE, gather_file
+from data.file_names import BATCHES_A_REPORT, RECORDS_AT_ONCE, gather_file
 from data.labelled_domains import NO_WORD, UNKNOWN_DAY
 from data.progress_bars import NOT_BEGUN, ProgressBars
 from tests.test_cache import assert_same
@@ -303,3 +303,11 @@ def test_bars_are_drawn_when_asked_for(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     gather_files(files, show_progress=True)
     assert "names.txt" in capsys.readouterr().err
+
+
+def test_progress_is_told_at_the_start_now_and_then_and_at_the_end(tmp_path):
+    path, told = tmp_path / "names.txt", []
+    period = RECORDS_AT_ONCE * BATCHES_A_REPORT
+    path.write_text("a.example.com\n" * (2 * period + 5))
+    gather_file(path, progress=lambda consumed, records: told.append(records))
+    assert told == [0, period, 2 * period, 2 * period + 5]
