@@ -9,6 +9,7 @@ is, the backward LSTM starts on the name's last character and not on padding, an
 the weight zero. So batches may be padded to their longest row only, in training and in prediction.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -38,6 +39,53 @@ class MaskedConv1d(nn.Module):
         """Turn `x` (B, T, C_in) into (B, T, C_out); both are 0 where `mask` (B, T, 1) is 0."""
         windows = torch.cat(_neighbours(x, self.kernel_size), dim=2)  # (B, T, K · C_in)
         return F.relu(self.linear(windows)) * mask
+
+
+class CharacterConv1d(MaskedConv1d):
+    """A `MaskedConv1d` over embedded characters and, beside them, further channels.
+
+    A code adds the same to its neighbours wherever it stands. So each of the few codes' vectors is multiplied
+    with the kernel once, instead of at every place: what is left is a look-up and a sum.
+    """
+
+    def tables(self, embedding: Tensor) -> Tensor:
+        """Return what each code adds at each of K offsets, (K, V, C_out), given the codes' vectors (V, E)."""
+        return torch.einsum("ve,cke->kvc", embedding, self._weight()[..., : embedding.size(1)])
+
+    def channel_weight(self, embedding_dim: int) -> Tensor:
+        """Return the kernel of the further channels, (C_out, K, C_in − E)."""
+        return self._weight()[..., embedding_dim:]
+
+    def forward(self, codes: Tensor, embedding: Tensor, channels: Tensor | None, mask: Tensor) -> Tensor:
+        """Turn `codes` (B, T) int into (B, T, C_out), 0 where `mask` (B, T, 1) is 0.
+
+        Parameters
+        ----------
+        embedding
+            (V, E), zero for padding.
+        channels
+            (B, T, C_in − E), zero on padding, or None.
+        """
+        K, T = self.kernel_size, codes.size(1)
+        with _float32(codes.device.type):  # the gradient of a code is the sum over thousands of places
+            padded = F.pad(codes, ((K - 1) // 2, K // 2), value=PADDING)
+            x = self.linear.bias
+            for k, table in enumerate(self.tables(embedding)):
+                x = x + F.embedding(padded[:, k : k + T], table, padding_idx=PADDING)
+        if channels is not None:
+            windows = torch.cat(_neighbours(channels, K), dim=2)
+            x = x + F.linear(windows, self.channel_weight(embedding.size(1)).flatten(1))
+        return F.relu(x).to(mask.dtype) * mask
+
+    def _weight(self) -> Tensor:
+        return self.linear.weight.unflatten(1, (self.kernel_size, -1))  # (C_out, K, C_in)
+
+
+def _float32(device_type: str) -> AbstractContextManager:
+    """Compute in float32 where autocast would not. Without autocast no context: exports would hold it."""
+    if torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def _neighbours(x: Tensor, K: int) -> list[Tensor]:
@@ -90,52 +138,54 @@ class NgramEmbedding(nn.Module):
         return (gram % self._PRIME * multiplier + 97 * n) % self._PRIME % self.buckets
 
 
-class _SwapRows(torch.autograd.Function):
-    """`index_select` of rows that change places in pairs: so do their gradients, and nothing is added up."""
+class _TakeRows(torch.autograd.Function):
+    """`index_select` of all rows in another order: so are their gradients, and nothing is added up."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, rows: Tensor) -> Tensor:
-        """Return the rows of `x` (N, C) at `rows` (N,), where rows[rows[i]] = i."""
-        ctx.save_for_backward(rows)
-        return x.index_select(0, rows)
+    def forward(ctx: FunctionCtx, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        """Return the rows of `x` (N, C) at `order` (N,), where order[inverse] = 0 … N − 1."""
+        ctx.save_for_backward(inverse)
+        return x.index_select(0, order)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Return the gradient of `x`."""
-        return gradient.index_select(0, ctx.saved_tensors[0]), None
+        return gradient.index_select(0, ctx.saved_tensors[0]), None, None
 
 
 class BidirectionalLSTM(nn.Module):
     """Two LSTMs, one over each direction, where both meet the padding last.
 
     The backward one reads each row reversed within its own length. `pack_padded_sequence` has the same
-    effect, but cannot be exported.
+    effect, but cannot be exported. Rows lie step by step here, as the LSTMs want them.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.forward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
-        self.backward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
+        self.forward_lstm = nn.LSTM(input_size, hidden_size)
+        self.backward_lstm = nn.LSTM(input_size, hidden_size)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Turn `x` (B, T, C), rows `lengths` (B,) long, into (B, T, 2H); beyond the end it is arbitrary."""
-        position = torch.arange(x.size(1), device=x.device)  # (T,)
-        mirrored = lengths.unsqueeze(1) - 1 - position  # (B, T), negative beyond the end
-        mirrored = torch.where(mirrored >= 0, mirrored, position)
+        B, T, _ = x.shape
+        row = torch.arange(B, device=x.device)
+        position = torch.arange(T, device=x.device)
+        mirrored = lengths - 1 - position.unsqueeze(1)  # (T, B), negative beyond the end
+        mirrored = torch.where(mirrored >= 0, mirrored, position.unsqueeze(1))
         # Whole rows of a matrix: on a CPU, `gather` of single numbers takes ten times as long.
-        first = torch.arange(x.size(0), device=x.device).unsqueeze(1) * x.size(1)
-        rows = (first + mirrored).flatten()  # (B · T,)
-        onward, _ = self.forward_lstm(x)
-        backward, _ = self.backward_lstm(_swap(x, rows))
-        backward = _swap(backward, rows)
-        return torch.cat([onward, backward], dim=2)
+        there = (row * T + mirrored).flatten()  # (T · B,) rows of (B · T, C)
+        back = (mirrored * B + row).t().flatten()  # (B · T,) rows of (T · B, C)
+        onward, _ = self.forward_lstm(x.transpose(0, 1))
+        backward, _ = self.backward_lstm(_take(x.flatten(0, 1), there, back).view(T, B, -1))
+        backward = _take(backward.flatten(0, 1), back, there).view(B, T, -1)
+        return torch.cat([onward.transpose(0, 1), backward], dim=2)
 
 
-def _swap(x: Tensor, rows: Tensor) -> Tensor:
-    """Swap the rows of `x` (B, T, C), numbered through."""
-    flat = x.flatten(0, 1)
-    swapped = _SwapRows.apply(flat, rows) if torch.is_grad_enabled() else flat.index_select(0, rows)
-    return swapped.view(x.shape)
+def _take(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    """Return all rows of `x` (N, C) in another order."""
+    if torch.is_grad_enabled():
+        return _TakeRows.apply(x, order, inverse)
+    return x.index_select(0, order)
 
 
 class AttentionLayer(nn.Module):
@@ -182,8 +232,10 @@ class CNN_LSTM_Model(nn.Module):
         inputs = sizes.embedding_dim + (self.ngrams.output_size if self.ngrams else 0)
         inputs += self.evidence.channels if self.evidence else 0
         channels = [inputs, *sizes.conv_filters]
+        kinds = [CharacterConv1d] + [MaskedConv1d] * (len(sizes.conv_filters) - 1)
         self.convolutions = nn.ModuleList(
-            MaskedConv1d(c_in, c_out, sizes.kernel_size) for c_in, c_out in pairwise(channels)
+            kind(c_in, c_out, sizes.kernel_size)
+            for kind, (c_in, c_out) in zip(kinds, pairwise(channels), strict=True)
         )
         self.pool_size = sizes.pool_size
         self.lstm = BidirectionalLSTM(channels[-1], sizes.lstm_units)
@@ -205,17 +257,21 @@ class CNN_LSTM_Model(nn.Module):
     def forward_with_attention(self, codes: Tensor, folds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the logits (B, K) and the attention weights (B, T) of each character."""
         mask = codes != PADDING  # (B, T)
-        x = self.embedding(codes.int())  # (B, T, E); the padding row of the table stays zero
+        dtype = self.embedding.weight.dtype
+        if torch.is_autocast_enabled(codes.device.type):  # converted once, not before each product
+            dtype = torch.get_autocast_dtype(codes.device.type)
+        channel_mask = mask.unsqueeze(2).to(dtype)  # (B, T, 1)
+        channels = []  # beside the embedded characters, (B, T, …) each
         if self.ngrams is not None:
-            x = torch.cat([x, self.ngrams(codes.long(), mask.unsqueeze(2).to(x.dtype))], dim=2)
+            channels.append(self.ngrams(codes.long(), mask.unsqueeze(2).float()))
         if self.evidence is not None:
-            channels, sums = self.evidence(codes, folds)
-            x = torch.cat([x, channels], dim=2)
-        if torch.is_autocast_enabled(x.device.type):  # here, not before each product
-            x = x.to(torch.get_autocast_dtype(x.device.type))
-        channel_mask = mask.unsqueeze(2).to(x.dtype)  # (B, T, 1)
-        for convolution in self.convolutions:
-            x = convolution(x, channel_mask)  # (B, T, C)
+            evidence, sums = self.evidence(codes, folds)
+            channels.append(evidence)
+        beside = torch.cat(channels, dim=2).to(dtype) if channels else None
+        first, *others = self.convolutions
+        x = first(codes.int(), self.embedding.weight, beside, channel_mask)  # (B, T, C)
+        for convolution in others:
+            x = convolution(x, channel_mask)
         x, pooled_mask = self._pool(x, mask)  # (B, S, C), (B, S) where S = ⌈T / pool_size⌉
         hidden = self.lstm(self.dropout(x), pooled_mask.sum(dim=1))  # (B, S, 2H)
         context, weights = self.attention(hidden, pooled_mask)  # (B, 2H), (B, S)

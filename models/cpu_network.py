@@ -123,16 +123,13 @@ class _InputConvolution:
     def __init__(self, model: CNN_LSTM_Model, evidence: PackedEvidence | None) -> None:
         convolution, embedding = model.convolutions[0], model.embedding
         self.kernel_size = K = convolution.kernel_size
-        weight = convolution.linear.weight.unflatten(1, (K, -1))  # (C, K, E + channels)
-        characters, channels = weight.split(
-            [embedding.embedding_dim, weight.size(2) - embedding.embedding_dim], 2
-        )
-        tables = torch.einsum("ve,cke->kvc", embedding.weight, characters)  # what a code adds at each offset
+        tables = convolution.tables(embedding.weight)  # (K, V, C)
         tables[0] += convolution.linear.bias
         self.num_codes, self.table = embedding.num_embeddings, tables.flatten(0, 1)
         self.before, self.after = max((K - 1) // 2, 1), max(K // 2, 1)
         if evidence is not None:
-            channels = channels.unflatten(2, (evidence.longest, -1)) * evidence.scale  # (C, K, n, classes)
+            channels = convolution.channel_weight(embedding.embedding_dim)  # (C, K, n · classes)
+            channels = channels.unflatten(2, (evidence.longest, -1)) * evidence.scale
             self.weight = channels.permute(1, 3, 2, 0).flatten(0, 2)  # (K · classes · n, C)
 
     def __call__(self, codes: Tensor, channels: Tensor | None) -> Tensor:

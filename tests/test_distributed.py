@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 TRAIN = str(ROOT / "train.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 TIMEOUT_S = 240
-TOLERANCE = 1e-4
+TOLERANCE = 5e-4  # AdamW makes a whole step of what rounding leaves of a gradient near zero
 
 pytestmark = pytest.mark.slow
 

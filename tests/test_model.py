@@ -8,7 +8,13 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data.feature_engineering import NUM_CODES, PADDING
 from models.architectures import build_model
-from models.cnn_lstm_model import AttentionLayer, BidirectionalLSTM, CNN_LSTM_Model, MaskedConv1d
+from models.cnn_lstm_model import (
+    AttentionLayer,
+    BidirectionalLSTM,
+    CharacterConv1d,
+    CNN_LSTM_Model,
+    MaskedConv1d,
+)
 from utils.config import Config, ModelConfig, as_config
 from utils.errors import ConfigError
 
@@ -281,6 +287,31 @@ def test_masked_convolution_equals_conv1d_with_the_same_weights(kernel_size, len
     assert not answer[:, length:].any()
 
 
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 5])
+@pytest.mark.parametrize("num_channels", [0, 4])
+def test_character_convolution_equals_the_masked_one_over_the_embedding(kernel_size, num_channels):
+    dim, c_out, codes = 6, 7, random_codes([11, 3, 1], 11).int()
+    ours = CharacterConv1d(dim + num_channels, c_out, kernel_size)
+    theirs = MaskedConv1d(dim + num_channels, c_out, kernel_size)
+    theirs.load_state_dict(ours.state_dict())
+    embedding = nn.Embedding(NUM_CODES, dim, padding_idx=PADDING)
+    mask = (codes != PADDING).unsqueeze(2).float()
+    channels = (same(0, 3, 11, num_channels) * mask).requires_grad_() if num_channels else None
+
+    answer = ours(codes, embedding.weight, channels, mask)
+    embedded = embedding(codes)
+    expected = theirs(embedded if channels is None else torch.cat([embedded, channels], dim=2), mask)
+    torch.testing.assert_close(answer, expected, **CLOSE)
+
+    weights = same(1, *answer.shape)
+    inputs = [embedding.weight] + [channels] * (num_channels > 0)
+    gradients = [
+        torch.autograd.grad((output * weights).sum(), [*layer.parameters(), *inputs])
+        for output, layer in ((answer, ours), (expected, theirs))
+    ]
+    torch.testing.assert_close(*gradients, **CLOSE)
+
+
 def test_bidirectional_lstm_equals_pytorchs_on_packed_rows():
     c_in, hidden, lengths = 5, 6, torch.tensor([9, 1, 4, 9, 2])
     ours = BidirectionalLSTM(c_in, hidden)
@@ -304,10 +335,8 @@ def test_training_in_bfloat16_converts_once_and_stays_near_float32():
     model = make_model(train=True, dense_units=(), lstm_units=16, conv_filters=(16, 16))
     codes = random_codes([12, 5, 9, 1], 12)
     types = []
-    for convolution in model.convolutions:
-        convolution.register_forward_hook(
-            lambda _, given, output: types.append((given[0].dtype, output.dtype))
-        )
+    for layer in (*model.convolutions, model.dropout):  # the dropout stands before the LSTM
+        layer.register_forward_hook(lambda _, given, output: types.append((given[-1].dtype, output.dtype)))
     model.dropout.p = 0.0
     expected = model(codes)
     types.clear()
@@ -316,7 +345,7 @@ def test_training_in_bfloat16_converts_once_and_stays_near_float32():
             answer = model(codes)
     except RuntimeError as error:
         pytest.skip(f"no LSTM in bfloat16 on this processor: {error}")
-    assert types == [(torch.bfloat16, torch.bfloat16)] * 2
+    assert types[:3] == [(torch.bfloat16, torch.bfloat16)] * 3
     torch.testing.assert_close(answer.float(), expected, rtol=0.05, atol=0.05)
 
 
