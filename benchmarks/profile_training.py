@@ -7,8 +7,9 @@
 Multiply-adds are counted from the sizes of the weights and the names' real lengths, padding left out: what is
 lost to padding shows as a lower share of the peak. A training step counts as three forward passes (the pass
 itself, the gradients of the inputs, those of the weights). The peak is the best of many products of square
-matrices in the numbers that are computed in: float32, or in training bfloat16 with `--precision bf16`. Names:
-the embedded sample.
+matrices in the numbers that are computed in: float32, or in training bfloat16 with `--precision bf16`. The
+profile is of one thread, since in training each thread computes a part of a batch by itself. Names: the
+embedded sample.
 """
 
 import argparse
@@ -163,7 +164,10 @@ def measure(
             "share_of_peak": round(passes * gflop * names_per_s["median"] / peaks[name], 3),
         }
     profiled = rows[: 12 * config.training.batch_size]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     figures["step"] = profile_steps(make_trainer(model, config), codes[profiled], labels[profiled])
+    torch.set_num_threads(threads)
     return figures
 
 
@@ -207,7 +211,7 @@ def print_figures(name: str, figures: dict) -> None:
               f"{row['share_of_peak']:.0%} of the peak")  # fmt: skip
     step = figures["step"]
     print(
-        f"  a training step of {step['names']} names takes {step['milliseconds']:.1f} ms under the profiler:"
+        f"  a step of {step['names']} names on one thread, under the profiler: {step['milliseconds']:.1f} ms"
     )
     for part, share in step["shares"].items():
         print(f"    {part:<24}{share['forward']:>7.1%} forward{share['backward']:>8.1%} backward")

@@ -2,13 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from benchmarks.same_layers import (
     ATTENTION_UNITS,
@@ -26,6 +26,8 @@ from models.allocator import keep_freed_memory
 from models.architectures import build_model
 from models.batching import training_batches
 from models.model_trainer import ModelTrainer
+from models.training_data import Batch, TrainingData
+from models.training_state import EpochSums
 from utils.config import Config, DataConfig, ModelConfig, TrainingConfig
 
 EPOCHS = 3  # ours is fast: one epoch is too short to time
@@ -77,30 +79,32 @@ def batch_order(codes: np.ndarray, batch_size: int) -> np.ndarray:
 
 
 class Watch:
-    """Notes the batch and the logits of each training step, and its end."""
+    """Stands in for the trainer's step: notes the batch, its loss, and when it ends."""
 
     def __init__(self, trainer: ModelTrainer) -> None:
         self.stopwatch = Stopwatch()
-        self.codes: list[Tensor] = []
-        self.logits: list[Tensor] = []
-        trainer.model.register_forward_hook(self._note_batch)
-        trainer.optimizer.register_step_post_hook(lambda *_: self.stopwatch.note())
+        self.rows: list[np.ndarray] = []
+        self.losses: list[Tensor] = []  # sums, of the epoch so far
+        self._step = trainer.train_step
+        trainer.train_step = self
 
-    def _note_batch(self, model: torch.nn.Module, arguments: tuple[Tensor], logits: Tensor) -> None:
-        if model.training:
-            self.codes.append(arguments[0].to(torch.uint8))
-            self.logits.append(logits.detach().float())
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
 
-    def losses(self, job: Job) -> list[float]:
-        """Return the loss of each step of the first epoch, having made sure of its batches."""
-        losses = []
-        for step in range(len(job.labels) // job.batch_size):
-            rows = slice(step * job.batch_size, (step + 1) * job.batch_size)
-            width = self.codes[step].size(1)
-            if not np.array_equal(self.codes[step].numpy(), job.codes[rows, :width]):
-                raise RuntimeError("the trainer took the names in another order than the other systems")
-            losses.append(F.cross_entropy(self.logits[step], torch.from_numpy(job.labels[rows])).item())
-        return losses
+    def __call__(
+        self, data: TrainingData, batch: Batch, number: int, learning_rate: float, sums: EpochSums
+    ) -> None:
+        self._step(data, batch, number, learning_rate, sums)
+        self.stopwatch.note()
+        self.rows.append(batch.rows)
+        self.losses.append(sums.loss_sum)
+
+    def losses_of_first_epoch(self, job: Job) -> list[float]:
+        """Return the loss of each step, having made sure of its batches."""
+        steps = len(job.labels) // job.batch_size
+        if not np.array_equal(np.concatenate(self.rows[:steps]), job.order):
+            raise RuntimeError("the trainer took the names in another order than the other systems")
+        return (np.diff(self.losses[:steps], prepend=0.0) / job.batch_size).tolist()
 
 
 def main() -> int:
@@ -115,7 +119,7 @@ def main() -> int:
     codes, labels = np.empty_like(job.codes), np.empty_like(job.labels)
     codes[job.order], labels[job.order] = job.codes, job.labels
     trainer.train(codes, labels, codes[:2], labels[:2])
-    watch.stopwatch.report(job.batch_size, watch.losses(job))
+    watch.stopwatch.report(job.batch_size, watch.losses_of_first_epoch(job))
     return 0
 
 

@@ -88,16 +88,18 @@ def predict_logits(
     return result
 
 
-def batch_threads(device: torch.device) -> ThreadPoolExecutor | None:
-    """Return threads that each compute a batch of their own, or None where one is enough.
+def batch_threads(device: torch.device, most: int | None = None) -> tuple[ThreadPoolExecutor | None, int]:
+    """Return threads that each compute a batch of their own, and how many; None and 1 where one is enough.
 
     On a CPU a batch of names is too little work to be shared: threads that each compute a batch wait for each
     other less. PyTorch lets Python's other threads run meanwhile. Measured by `bench_prediction.py`.
     """
-    count = torch.get_num_threads()
-    if device.type != "cpu" or count == 1:
-        return None
-    return ThreadPoolExecutor(count, "batch", initializer=lambda: torch.set_num_threads(1))
+    available = torch.get_num_threads()
+    count = available if most is None else min(available, most)
+    if device.type != "cpu" or count <= 1:
+        return None, 1
+    each = available // count
+    return ThreadPoolExecutor(count, "batch", initializer=lambda: torch.set_num_threads(each)), count
 
 
 def _to_device(batch: Tensor, device: torch.device) -> Tensor:

@@ -50,7 +50,7 @@ class DomainClassifier(BaseClassifier):
         self.device = torch.device(device)
         self.model = checkpoint.build_model().to(self.device)
         self.network = for_cpu(self.model) if self.device.type == "cpu" else self.model
-        self.threads = batch_threads(self.device)
+        self.threads, _ = batch_threads(self.device)
         if self.device.type == "cpu":
             self.processes = torch.get_num_threads()
 

@@ -69,12 +69,13 @@ class CharacterConv1d(MaskedConv1d):
         K, T = self.kernel_size, codes.size(1)
         with _float32(codes.device.type):  # the gradient of a code is the sum over thousands of places
             padded = F.pad(codes, ((K - 1) // 2, K // 2), value=PADDING)
-            x = self.linear.bias
-            for k, table in enumerate(self.tables(embedding)):
-                x = x + F.embedding(padded[:, k : k + T], table, padding_idx=PADDING)
+            tables = self.tables(embedding)
+            x = F.embedding(padded[:, :T], tables[0], padding_idx=PADDING) + self.linear.bias
+            for k in range(1, K):
+                x += F.embedding(padded[:, k : k + T], tables[k], padding_idx=PADDING)
         if channels is not None:
             windows = torch.cat(_neighbours(channels, K), dim=2)
-            x = x + F.linear(windows, self.channel_weight(embedding.size(1)).flatten(1))
+            x += F.linear(windows, self.channel_weight(embedding.size(1)).flatten(1))
         return F.relu(x).to(mask.dtype) * mask
 
     def _weight(self) -> Tensor:
@@ -98,6 +99,33 @@ def _neighbours(x: Tensor, K: int) -> list[Tensor]:
     return [padded[:, k : k + T] for k in range(K)]
 
 
+class Dropout(nn.Module):
+    """`nn.Dropout` that can draw from a generator of its own, for threads that train side by side.
+
+    Attributes
+    ----------
+    p
+        The share of the numbers that become zero in training.
+    generator
+        None stands for PyTorch's own, that of the device.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hide numbers of `x` in training, and make the others larger, so that the sum stays as expected."""
+        return self.keep(x, 1 / (1 - self.p))
+
+    def keep(self, x: Tensor, scale: float = 1.0) -> Tensor:
+        """Hide numbers of `x` in training, and multiply the others with `scale`."""
+        if not self.training or self.p == 0:
+            return x
+        return x * torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator).mul_(scale)
+
+
 class NgramEmbedding(nn.Module):
     """A vector for each of the last n characters, for several n: what a name reminds of.
 
@@ -114,7 +142,7 @@ class NgramEmbedding(nn.Module):
         self.input_dim = input_dim
         self.sizes = sizes.ngram_sizes
         self.buckets = sizes.ngram_buckets
-        self.dropout = sizes.ngram_dropout
+        self.dropout = Dropout(sizes.ngram_dropout)
         self.output_size = len(self.sizes) * sizes.ngram_dim
         self.tables = nn.ModuleList(nn.Embedding(self.buckets, sizes.ngram_dim) for _ in self.sizes)
         for table in self.tables:
@@ -123,9 +151,7 @@ class NgramEmbedding(nn.Module):
     def forward(self, codes: Tensor, mask: Tensor) -> Tensor:
         """Turn `codes` (B, T) int64 into vectors (B, T, len(sizes) · dim), 0 where `mask` (B, T, 1) is 0."""
         vectors = [table(self.bucket(codes, n)) for n, table in zip(self.sizes, self.tables, strict=True)]
-        if self.training and self.dropout:
-            mask = mask * (torch.rand_like(mask) >= self.dropout)
-        return torch.cat(vectors, dim=2) * mask
+        return torch.cat(vectors, dim=2) * self.dropout.keep(mask)
 
     def bucket(self, codes: Tensor, n: int) -> Tensor:
         """Return the table row (B, T) of the n characters that end at each position."""
@@ -244,7 +270,7 @@ class CNN_LSTM_Model(nn.Module):
         pooled = 2 * sizes.lstm_units * (2 if sizes.max_pooling else 1)
         widths = [pooled + (self.evidence.sums if self.evidence else 0), *sizes.dense_units]
         self.dense = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.dropout = nn.Dropout(sizes.dropout_rate)
+        self.dropout = Dropout(sizes.dropout_rate)
         self.classifier = nn.Linear(widths[-1], num_classes)
 
     def forward(self, codes: Tensor, folds: Tensor | None = None) -> Tensor:
@@ -303,6 +329,12 @@ class CNN_LSTM_Model(nn.Module):
         grouped = F.pad(mask, (0, missing)).unflatten(1, (-1, self.pool_size)).to(weights.dtype)  # (B, S, P)
         shares = grouped / grouped.sum(dim=2, keepdim=True).clamp(min=1)
         return (weights.unsqueeze(2) * shares).flatten(1)[:, : mask.size(1)]
+
+    def draw_from(self, generator: torch.Generator) -> None:
+        """Draw the random numbers of training from `generator` instead of PyTorch's own."""
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.generator = generator
 
     @torch.no_grad()
     def shift_logits(self, offsets: np.ndarray) -> None:

@@ -8,6 +8,7 @@ tested without any of them.
 import math
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,8 @@ class ModelTrainer:
 
         Every process has to call it; what the first one gets is of all.
         """
-        states = self.processes.collect(random_states(self.device))
+        collected = self.processes.collect(random_states(self.device, self.train_step.generators))
+        states = list(chain.from_iterable(collected))
         return {
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
@@ -258,10 +260,10 @@ class ModelTrainer:
         if self.processes.is_first:
             self.sums = EpochSums.from_state(state["sums"], self.device)
         random = [state["random"], *state.get("random_of_others", ())]
-        if self.processes.rank < len(random):
-            set_random_states(random[self.processes.rank], self.device)
-        else:
-            self._seed_dropout()
+        self._seed_dropout()  # then what is there of an earlier process or thread in this one's place
+        generators = self.train_step.generators
+        if mine := random[self.processes.rank :][: 1 + len(generators)]:
+            set_random_states(mine, self.device, generators[: len(mine) - 1])
 
     def _wish(self) -> int:
         """Return what this process would do after this step; the first one's clock is the one that counts."""
@@ -292,8 +294,10 @@ class ModelTrainer:
         return learning_rate(self.epoch * self.steps_per_epoch + step, self.steps_per_epoch, self.settings)
 
     def _seed_dropout(self) -> None:
-        """Let each process hide other numbers; the batches have a generator of their own."""
+        """Let each process and thread hide other numbers; the batches have a generator of their own."""
         torch.manual_seed(seed_of(self.settings.seed, self.processes.rank))
+        for number, generator in enumerate(self.train_step.generators, 1):
+            generator.manual_seed(seed_of(self.settings.seed, number))
 
     def _raise_if_not_finite(self) -> None:
         """Wait for the device and raise where a loss or gradient was not finite, in any process."""

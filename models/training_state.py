@@ -1,6 +1,6 @@
 """What a training remembers besides the weights, sums, best weights, random states; and how it ends."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,23 +191,29 @@ def whole_number(value: object) -> int:
     return value
 
 
-def random_states(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of the generators that dropout draws from."""
+def random_states(
+    device: torch.device, generators: Iterable[torch.Generator] = ()
+) -> list[dict[str, Tensor]]:
+    """Return the states that dropout draws from: of PyTorch's own generators, and of further ones."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
+    return [states, *({"cpu": generator.get_state()} for generator in generators)]
 
 
-def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+def set_random_states(
+    states: Sequence[Mapping[str, Tensor]], device: torch.device, generators: Sequence[torch.Generator] = ()
+) -> None:
     """Put the generators back into the states of `random_states`."""
-    torch.set_rng_state(states["cpu"].cpu())
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+    torch.set_rng_state(states[0]["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in states[0]:
+        torch.cuda.set_rng_state(states[0]["cuda"].cpu(), device)
+    for generator, state in zip(generators, states[1:], strict=True):
+        generator.set_state(state["cpu"].cpu())
 
 
 def seed_of(seed: int, rank: int) -> int:
-    """Return the seed for what a process draws: `seed` for the first, others for the others.
+    """Return the seed for what a process or thread draws: `seed` for the first, others for the others.
 
     PyTorch's generator on the CPU looks at the lower 32 bits only.
     """

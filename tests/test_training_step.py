@@ -132,7 +132,7 @@ def test_each_process_gets_its_own_random_state_back_and_a_new_one_a_fresh_one()
     class First(Share):
         def collect(self, value):
             torch.manual_seed(99)
-            return [value, {"cpu": torch.get_rng_state()}]
+            return [value, [{"cpu": torch.get_rng_state()}]]
 
     torch.manual_seed(98)
     state = ModelTrainer(toy_model(98), toy_config(), processes=First(0, 2)).state_dict()
@@ -171,7 +171,7 @@ def test_one_process_that_cannot_compile_is_enough(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
     trainer = ModelTrainer(toy_model(), toy_config(compile=True), processes=AnotherFailed())
     trainer.train_step.prepare(TrainingData(*toy_data()[:2], None, CPU))
-    assert trainer.train_step._network is trainer.model
+    assert trainer.train_step._networks == [trainer.model]
 
 
 def test_a_compiled_model_learns_the_same_and_keeps_its_keys(caplog, monkeypatch):
@@ -185,7 +185,7 @@ def test_a_compiled_model_learns_the_same_and_keeps_its_keys(caplog, monkeypatch
     expected = plain.train(*toy_data())
     history = compiled.train(*toy_data())
     assert [r for r in caplog.records if r.name == "models.compilation"] == [], "it did compile"
-    assert compiled.train_step._network is not compiled.model
+    assert compiled.train_step._networks[0] is not compiled.model
     for name, column in history.items():
         assert column == pytest.approx(expected[name], abs=1e-4), name
     assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()
