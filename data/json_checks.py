@@ -24,7 +24,8 @@ _SURROGATES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 _ESCAPE_BYTES = len(rb"\ud83d")
-_ROW_BYTES = 2048
+_ROW_WORDS = 256  # of 8 bytes
+_ROW_BYTES = 8 * _ROW_WORDS
 _NO_TRAPS = decimal.Context(traps=[])
 _HIGH_BITS = np.uint64(0x8080808080808080)
 
@@ -178,9 +179,10 @@ def check_utf8(buffer: bytes | bytearray, start: int, end: int) -> None:
     """
     rows = (end - start) // _ROW_BYTES
     rest = start + rows * _ROW_BYTES
-    table = np.frombuffer(buffer, np.int8, rows * _ROW_BYTES, start).reshape(rows, _ROW_BYTES)
+    table = np.frombuffer(buffer, np.uint64, rows * _ROW_WORDS, start).reshape(rows, _ROW_WORDS)
     # The row after such a row is taken too: the ASCII word after a run may be its first.
-    words = table[_with_followers(table.min(axis=1) < 0)].view(np.uint64).ravel()
+    high = np.bitwise_or.reduce(table, axis=1) & _HIGH_BITS
+    words = table[_with_followers(high != 0)].ravel()
     runs = words[_with_followers((words & _HIGH_BITS) != 0)].tobytes()
     (runs + buffer[rest:end]).decode()
 
