@@ -15,6 +15,10 @@ _INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066
 _WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _BEFORE = _WHITE_SPACE + _INVISIBLE + _QUOTES
 _AFTER = _BEFORE + ",;"
+# What stands before the lines of a pasted list: a bullet or a number, then white space, which no name holds.
+_LIST_MARK = re.compile(
+    r"(?:[-+*\u2010-\u2015\u2022\u2023\u2043\u25a0-\u25cf\u25e6\u00b7]|[0-9]{1,4}[.)])\s+"
+)
 # Full-width ASCII, the ideographic full stops and the ideographic space.
 _TO_ASCII = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3002: ".", 0xFF61: ".", 0x3000: " "}
 
@@ -66,7 +70,10 @@ def _split(text: str) -> tuple[str, str, bool]:
     """Return the authority, what stands behind it, and whether `text` begins as a URL does."""
     if not text.isascii():
         text = text.translate(_TO_ASCII)
-    text = _refang(text.lstrip(_BEFORE).rstrip(_AFTER))
+    text = text.lstrip(_BEFORE)
+    if mark := _LIST_MARK.match(text):
+        text = text[mark.end() :].lstrip(_BEFORE)
+    text = _refang(text.rstrip(_AFTER))
     start = _URL_START.match(text)
     return *_split_authority(text[start.end() :] if start else text), start is not None
 
