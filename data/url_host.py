@@ -16,9 +16,8 @@ _WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _BEFORE = _WHITE_SPACE + _INVISIBLE + _QUOTES
 _AFTER = _BEFORE + ",;"
 # What stands before the lines of a pasted list: a bullet or a number, then white space, which no name holds.
-_LIST_MARK = re.compile(
-    r"(?:[-+*\u2010-\u2015\u2022\u2023\u2043\u25a0-\u25cf\u25e6\u00b7]|[0-9]{1,4}[.)])\s+"
-)
+_BULLETS = "-+*\u00b7\u2022\u2023\u2043\u25e6\u2010-\u2015\u25a0-\u25cf"
+_LIST_MARK = re.compile(rf"(?:[{_BULLETS}]|[0-9]{{1,4}}[.)])\s+")
 # Full-width ASCII, the ideographic full stops and the ideographic space.
 _TO_ASCII = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3002: ".", 0xFF61: ".", 0x3000: " "}
 
