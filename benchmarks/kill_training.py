@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # Some ten seconds of training, with several checkpoints a second.
 SETTINGS = {
     "data.root": ROOT / "data" / "sample",
-    "training.epochs": 12,
+    "training.epochs": 30,
     "training.averaged_epochs": 5,
-    "training.batch_size": 32,
+    "training.batch_size": 256,  # enough to be divided among threads
     "training.checkpoint_minutes": 0.003,
     "model.conv_filters": "[16, 16]",
     "model.embedding_dim": 16,

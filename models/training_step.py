@@ -129,8 +129,9 @@ class TrainingStep:
         """Move the weights by the gradients of all parts, and return their norm before it was limited."""
         for network in self._networks[1:]:
             for parameter, copied in zip(self.model.parameters(), network.parameters(), strict=True):
-                parameter.grad += copied.grad
-                copied.grad = None
+                if copied.grad is not None:
+                    parameter.grad += copied.grad
+                    copied.grad = None
         limit = self.settings.gradient_clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
         self.optimizer.step()
@@ -139,6 +140,6 @@ class TrainingStep:
 
 def with_own_gradients(model: nn.Module) -> nn.Module:
     """Return a copy of a model with the same weights and buffers, in place, and gradients of its own."""
-    shared = {id(parameter): nn.Parameter(parameter.detach()) for parameter in model.parameters()}
+    shared = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in model.parameters()}
     shared |= {id(buffer): buffer for buffer in model.buffers()}
     return copy.deepcopy(model, shared)

@@ -15,7 +15,7 @@ from benchmarks.kill_training import SETTINGS, KilledTraining, differences, dist
 from models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from utils import files
 
-SMALL = SETTINGS | {"training.epochs": 3, "training.averaged_epochs": 1, "data.max_per_class": 600}
+SMALL = SETTINGS | {"training.epochs": 25, "training.averaged_epochs": 5, "data.max_per_class": 600}
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
