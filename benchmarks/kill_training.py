@@ -34,7 +34,7 @@ SETTINGS = {
     "data.root": ROOT / "data" / "sample",
     "training.epochs": 30,
     "training.averaged_epochs": 5,
-    "training.batch_size": 256,  # enough to be divided among threads
+    "training.batch_size": 256,  # divided between two threads
     "training.checkpoint_minutes": 0.003,
     "model.conv_filters": "[16, 16]",
     "model.embedding_dim": 16,
@@ -91,7 +91,7 @@ class KilledTraining:
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "stderr.txt").open("ab"),
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "2"},
         )
 
     def finish(self) -> None:

@@ -28,7 +28,7 @@ from utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-CACHE_VERSION = 2  # raise it when FileNames changes, the rules for a domain name, or what a reader refuses
+CACHE_VERSION = 3  # raise it when FileNames changes, the rules for a domain name, or what a reader refuses
 ARRAYS = ("blob", "offsets", "hashes", "groups", "days", "sources", "families")
 
 

@@ -15,9 +15,10 @@ _INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066
 _WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _BEFORE = _WHITE_SPACE + _INVISIBLE + _QUOTES
 _AFTER = _BEFORE + ",;"
-# What stands before the lines of a pasted list: a bullet or a number, then white space, which no name holds.
+# What stands before the lines of a pasted list: a bullet or "12)", then white space, which no name holds. Not
+# "12.": of a name that was torn, "360. example.com", the end would be answered as if it were all.
 _BULLETS = "-+*\u00b7\u2022\u2023\u2043\u25e6\u2010-\u2015\u25a0-\u25cf"
-_LIST_MARK = re.compile(rf"(?:[{_BULLETS}]|[0-9]{{1,4}}[.)])\s+")
+_LIST_MARK = re.compile(rf"(?:[{_BULLETS}]|[0-9]{{1,4}}\))\s+")
 # Full-width ASCII, the ideographic full stops and the ideographic space.
 _TO_ASCII = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3002: ".", 0xFF61: ".", 0x3000: " "}
 
@@ -42,8 +43,8 @@ def extract_host(text: str) -> str | Rejected:
     Parameters
     ----------
     text
-        A name, `host:port/path`, a URL, any of them defanged or between quotes. The work is linear in its
-        length; the caller limits that.
+        A name, `host:port/path`, a URL, any of them defanged, between quotes, or a line of a pasted list. The
+        work is linear in its length; the caller limits that.
     """
     authority, _, is_url = _split(text)
     if "@" in authority:

@@ -89,15 +89,18 @@ def predict_logits(
 
 
 def batch_threads(device: torch.device, most: int | None = None) -> tuple[ThreadPoolExecutor | None, int]:
-    """Return threads that each compute a batch of their own, and how many; None and 1 where one is enough.
+    """Return threads, `most` at most, that each compute a batch by themselves, and how many they are.
 
-    On a CPU a batch of names is too little work to be shared: threads that each compute a batch wait for each
-    other less. PyTorch lets Python's other threads run meanwhile. Measured by `bench_prediction.py`.
+    None and 1 where one is enough. On a CPU a batch of names is too little work to be shared: threads that
+    each compute a batch, or a part of one, wait for each other less. PyTorch lets Python's other threads run
+    meanwhile. Measured by `bench_prediction.py` and, for training, by hand (benchmarks/README.md).
     """
     available = torch.get_num_threads()
-    count = available if most is None else min(available, most)
-    if device.type != "cpu" or count <= 1:
+    upper = available if most is None else min(available, most)
+    if device.type != "cpu" or upper <= 1:
         return None, 1
+    # All cores at work, by threads of PyTorch's own in each; then as many as possible.
+    count = max(range(2, upper + 1), key=lambda n: (available // n * n, n))
     each = available // count
     return ThreadPoolExecutor(count, "batch", initializer=lambda: torch.set_num_threads(each)), count
 

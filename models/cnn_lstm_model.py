@@ -66,8 +66,10 @@ class CharacterConv1d(MaskedConv1d):
         channels
             (B, T, C_in − E), zero on padding, or None.
         """
+        if codes.device.type != "cpu":
+            return self._multiply(codes, embedding, channels, mask)
         K, T = self.kernel_size, codes.size(1)
-        with _float32(codes.device.type):  # the gradient of a code is the sum over thousands of places
+        with _float32("cpu"):  # the gradient of a code is the sum over thousands of places
             padded = F.pad(codes, ((K - 1) // 2, K // 2), value=PADDING)
             tables = self.tables(embedding)
             x = F.embedding(padded[:, :T], tables[0], padding_idx=PADDING) + self.linear.bias
@@ -78,12 +80,17 @@ class CharacterConv1d(MaskedConv1d):
             x += F.linear(windows, self.channel_weight(embedding.size(1)).flatten(1))
         return F.relu(x).to(mask.dtype) * mask
 
+    def _multiply(self, codes: Tensor, embedding: Tensor, channels: Tensor | None, mask: Tensor) -> Tensor:
+        """Return the same without looking up: for GPUs, on which look-ups were never timed."""
+        x = F.embedding(codes, embedding, padding_idx=PADDING).to(mask.dtype)
+        return super().forward(x if channels is None else torch.cat([x, channels], dim=2), mask)
+
     def _weight(self) -> Tensor:
         return self.linear.weight.unflatten(1, (self.kernel_size, -1))  # (C_out, K, C_in)
 
 
 def _float32(device_type: str) -> AbstractContextManager:
-    """Compute in float32 where autocast would not. Without autocast no context: exports would hold it."""
+    """Compute in float32 where autocast would not. Without autocast no context, for exports would hold it."""
     if torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()

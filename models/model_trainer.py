@@ -5,6 +5,7 @@ log lines, TensorBoard and files are passed in as callables, so the loop can be 
 tested without any of them.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,8 @@ from models.weight_average import WeightAverage
 from utils.config import Config, as_config
 from utils.errors import CheckpointError, UserError
 from utils.processes import OneProcess
+
+logger = logging.getLogger(__name__)
 
 # How often the host waits for the device: often enough for a live progress bar, rare enough to cost nothing.
 STEPS_BETWEEN_LOOKS = 20
@@ -262,6 +265,14 @@ class ModelTrainer:
         random = [state["random"], *state.get("random_of_others", ())]
         self._seed_dropout()  # then what is there of an earlier process or thread in this one's place
         generators = self.train_step.generators
+        needed = self.processes.size * (1 + len(generators))
+        if len(random) != needed and self.processes.is_first:
+            logger.warning(
+                "the training ran on %d processes or threads so far, now on %d: it goes on, but dropout "
+                "hides other numbers than it would have",
+                len(random),
+                needed,
+            )
         if mine := random[self.processes.rank :][: 1 + len(generators)]:
             set_random_states(mine, self.device, generators[: len(mine) - 1])
 

@@ -18,7 +18,8 @@ from utils.config import TrainingConfig
 from utils.errors import ConfigError
 from utils.processes import OneProcess
 
-NAMES_WORTH_A_THREAD = 128  # of a batch: with fewer, threads win nothing or lose (batches of 64 and 128)
+# Names of a batch for each thread. With fewer, dividing it gains nothing (batches of 128) or costs time (64).
+NAMES_WORTH_A_THREAD = 128
 
 
 class TrainingStep:
@@ -28,8 +29,8 @@ class TrainingStep:
     divide by the same number: the weights then move as they would with the whole batch in one process.
 
     A process alone on a CPU divides a batch among its threads in the same way. Each computes its part from
-    end to end, so they wait for each other once a step and not in every operator
-    (`benchmarks/bench_training.py`).
+    end to end, so they wait for each other once a step and not in every operator. Each has a copy of the
+    model, hooks included: a hook sees a part of the batch at a time.
 
     Attributes
     ----------
@@ -87,7 +88,8 @@ class TrainingStep:
             norm = self._update()
         else:
             results = list(self._threads.map(work, parts))
-            norm = self._threads.submit(self._update).result()  # there, since threads of its own would idle
+            # There too: here PyTorch would start threads of its own, which spin beside those for a while.
+            norm = self._threads.submit(self._update).result()
         for loss_sum, weight_sum, hits, count in results:
             sums.note_bad_step(number, torch.isfinite(loss_sum) & torch.isfinite(norm))
             if count:
@@ -109,7 +111,7 @@ class TrainingStep:
         share = slice(self.processes.rank * parts + part, None, self.processes.size * parts)
         rows, width = batch.on_device[share], int(data.lengths[batch.rows[share]].max(initial=1))
         count = len(rows)
-        # No name left for it: go through the motions, which the others wait for, and count nothing.
+        # No name left for it: go through the motions, which other processes wait for, and count nothing.
         rows = rows if count else batch.on_device[:1]
         targets = data.labels[rows]
         with self.autocast():
@@ -130,7 +132,7 @@ class TrainingStep:
         for network in self._networks[1:]:
             for parameter, copied in zip(self.model.parameters(), network.parameters(), strict=True):
                 if copied.grad is not None:
-                    parameter.grad += copied.grad
+                    parameter.grad = copied.grad if parameter.grad is None else parameter.grad + copied.grad
                     copied.grad = None
         limit = self.settings.gradient_clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)

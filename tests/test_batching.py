@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.batching import predict_logits, training_batches
+from models.batching import batch_threads, predict_logits, training_batches
 from models.classifier import DomainClassifier
 from models.device import tensor_float32
 from models.length_batches import length_sorted_batches
@@ -173,3 +173,25 @@ def test_threads_give_the_same_logits_in_the_same_order():
     alone = predict_logits(model, codes, 16, CPU)
     with ThreadPoolExecutor(3, initializer=lambda: torch.set_num_threads(1)) as threads:
         torch.testing.assert_close(predict_logits(model, codes, 16, CPU, threads=threads), alone)
+
+
+@pytest.mark.parametrize(
+    ("available", "most", "expected"),
+    [
+        (1, None, 1),
+        (2, None, 2),
+        (8, None, 8),
+        (8, 4, 4),
+        (6, 4, 3),
+        (3, 2, 2),
+        (7, 4, 3),
+        (2, 1, 1),
+        (4, 0, 1),
+    ],
+)
+def test_threads_leave_as_few_cores_idle_as_can_be(monkeypatch, available, most, expected):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: available)
+    threads, count = batch_threads(torch.device("cpu"), most)
+    assert count == expected
+    assert (threads is None) == (count == 1)
+    assert batch_threads(torch.device("cuda"), most) == (None, 1)

@@ -26,6 +26,8 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path):
     calm.finish()
     folder, hits = disturbed_training(tmp_path / "killed", SMALL, 3, 5.0, random.Random(1))
     assert hits, "it was killed at least once"
+    state = load_checkpoint(folder / "last.pt").trainer_state
+    assert len(state["random_of_others"]) == 1, "it ran on two threads"
     assert differences(calm.run_folder, folder) == []
 
 

@@ -89,34 +89,35 @@ def test_one_seed_gives_one_training_with_dropout_and_another_seed_another(threa
 
 def test_each_thread_hides_other_numbers(threads):
     threads(3)
-    trainer, states = train()
-    drawn = [states[0]["random"], *states[0]["random_of_others"]]
-    assert len({bytes(state["cpu"].numpy()) for state in drawn}) == 3
-    trainer.load_state_dict(states[0])
-    draws = [
-        torch.rand(1).item(),
-        *(torch.rand(1, generator=g).item() for g in trainer.train_step.generators),
-    ]
-    assert len(set(draws)) == 3
+    _, states = train()
+    before, after = (
+        [bytes(state["cpu"].numpy()) for state in (states[step]["random"], *states[step]["random_of_others"])]
+        for step in (0, 1)
+    )
+    assert len(set(before)) == len(set(after)) == 3
+    assert not any(old == new for old, new in zip(before, after, strict=True)), "each of them draws"
 
 
 @pytest.mark.parametrize("step", [0, 4, 5, 6, 9])
-def test_a_training_goes_on_from_any_step_bit_for_bit(threads, step):
+def test_a_training_goes_on_from_any_step_bit_for_bit(threads, step, caplog):
     threads(3)
     expected, states = train()
     trainer = ModelTrainer(toy_model(7), toy_config(epochs=2))  # other weights and random states
     trainer.load_state_dict(states[step])
     trainer.train(*toy_data(90, 30), WEIGHTS)
     assert_same(trainer, expected)
+    assert caplog.text == ""
 
 
-def test_a_state_of_more_or_fewer_threads_is_taken(threads):
+def test_a_state_of_more_or_fewer_threads_is_taken_with_a_word(threads, caplog):
     threads(2)
     _, states = train()
     for number in (1, 3):
         threads(number)
         trainer = ModelTrainer(toy_model(7), toy_config(epochs=2))
+        caplog.clear()
         trainer.load_state_dict(states[3])
+        assert f"ran on 2 processes or threads so far, now on {number}" in caplog.text
         draws = [torch.rand(4), *(torch.rand(4, generator=g) for g in trainer.train_step.generators)]
         assert len({tuple(draw.tolist()) for draw in draws}) == number
         history = trainer.train(*toy_data(90, 30), WEIGHTS)
