@@ -1,8 +1,8 @@
 """How the C library's allocator treats memory that a step has freed. Set by the scripts, for their process.
 
 glibc gives large blocks back to the system as soon as they are freed, and the next batch has to fault the
-same pages in again, each cleared by the kernel. Keeping them saves some 6 % of a training step and 3 % of a prediction
-(`python benchmarks/bench_allocator.py`), and no more memory is held than a step needed before.
+same pages in again, each cleared by the kernel. Keeping them saves some 6 % of a training step and 3 % of a
+prediction (`python benchmarks/bench_allocator.py`), and no more memory is held than a step needed before.
 """
 
 import ctypes
