@@ -18,7 +18,7 @@ _AFTER = _BEFORE + ",;"
 # What stands before the lines of a pasted list: a bullet or "12)", then white space, which no name holds. Not
 # "12.": of a name that was torn, "360. example.com", the end would be answered as if it were all.
 _BULLETS = "-+*\u00b7\u2022\u2023\u2043\u25e6\u2010-\u2015\u25a0-\u25cf"
-_LIST_MARK = re.compile(rf"(?:[{_BULLETS}]|[0-9]{{1,4}}\))\s+")
+_LIST_MARK = re.compile(rf"(?:[{_BULLETS}]|[0-9]{{1,4}}\))\s+(.*)", re.DOTALL)
 # Full-width ASCII, the ideographic full stops and the ideographic space.
 _TO_ASCII = {0xFF01 + i: 0x21 + i for i in range(94)} | {0x3002: ".", 0xFF61: ".", 0x3000: " "}
 
@@ -66,14 +66,17 @@ def has_path(text: str) -> bool:
     return _split(text)[1].strip("/\\") != ""
 
 
+def without_list_mark(text: str) -> str:
+    """Return a line of a pasted list without its bullet, or number and bracket; any other text as it is."""
+    mark = _LIST_MARK.match(text.lstrip(_BEFORE))
+    return mark[1] if mark else text
+
+
 def _split(text: str) -> tuple[str, str, bool]:
     """Return the authority, what stands behind it, and whether `text` begins as a URL does."""
     if not text.isascii():
         text = text.translate(_TO_ASCII)
-    text = text.lstrip(_BEFORE)
-    if mark := _LIST_MARK.match(text):
-        text = text[mark.end() :].lstrip(_BEFORE)
-    text = _refang(text.rstrip(_AFTER))
+    text = _refang(without_list_mark(text).lstrip(_BEFORE).rstrip(_AFTER))
     start = _URL_START.match(text)
     return *_split_authority(text[start.end() :] if start else text), start is not None
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.data_loader import read_records
+from data.url_host import without_list_mark
 from models.answering import Answerer
 from utils.decision import choose_rule
 from utils.errors import DataError
@@ -26,6 +27,10 @@ class PromptSession:
         self._answerer = answerer
         self._default_rule = answerer.rule
         self.explain = answerer.explain
+
+    def names_in(self, line: str) -> list[str]:
+        """Return what stands on a line, each as it was typed; a bullet before it is left out."""
+        return without_list_mark(line).split()
 
     def answer(self, text: str) -> Prediction:
         """Answer one name as somebody typed it."""

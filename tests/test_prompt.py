@@ -1,7 +1,10 @@
 """The prompt: how an answer looks on each kind of output, and what a session does with its lines."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from models.prompt_session import PromptSession
 from tests.prompt_fakes import ESCAPE, PLAIN, FakeSession, Output, explained, prediction
 from utils.prediction import refused
 from utils.prompt import WELCOME, run_prompt
@@ -157,6 +160,22 @@ def test_help_needs_no_colon(monkeypatch, line):
     text, asked = session(monkeypatch, [line, "exit.example.com", "quit now"], Output(**PLAIN))
     assert ":max-fpr [RATE|default]" in text
     assert asked == ["exit.example.com", "quit", "now"], "a name is a name, and a line of several words names"
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("- a.com", ["a.com"]),
+        ("\u2022 b[.]com  c.com", ["b[.]com", "c.com"]),
+        ("3) d.com", ["d.com"]),
+        ("-e.com", ["-e.com"]),
+        ("360. f.com", ["360.", "f.com"]),
+        ("", []),
+    ],
+)
+def test_names_stand_on_a_line_and_on_one_of_a_pasted_list(line, names):
+    session = PromptSession(SimpleNamespace(rule=None, explain=False))
+    assert session.names_in(line) == names
 
 
 def test_the_welcome_fits_80_columns():

@@ -51,7 +51,7 @@ def run_prompt(session: Session, output: TextIO) -> None:
                 return
             output.write(style.showable(shown) + "\n")
             continue
-        for text in line.split():
+        for text in session.names_in(line):
             output.write(style.showable(render(session.answer(text), style)) + "\n")
             output.flush()  # a name answered is a name shown, while the next one is explained
 

@@ -40,6 +40,9 @@ class Session(Protocol):
 
     explain: bool
 
+    def names_in(self, line: str) -> list[str]:
+        """Return what stands on a line, each as it was typed."""
+
     def answer(self, text: str) -> Prediction:
         """Answer one name as somebody typed it."""
 
@@ -88,7 +91,7 @@ def _explain(rest: str, session: Session, style: Style) -> str:
     elif rest:
         before, session.explain = session.explain, True
         try:
-            return "\n".join(render(session.answer(text), style) for text in rest.split())
+            return "\n".join(render(session.answer(text), style) for text in session.names_in(rest))
         finally:
             session.explain = before
     return f"  explanations are {'on' if session.explain else 'off'}"
