@@ -131,9 +131,11 @@ class TrainingStep:
         """Move the weights by the gradients of all parts, and return their norm before it was limited."""
         for network in self._networks[1:]:
             for parameter, copied in zip(self.model.parameters(), network.parameters(), strict=True):
-                if copied.grad is not None:
-                    parameter.grad = copied.grad if parameter.grad is None else parameter.grad + copied.grad
-                    copied.grad = None
+                if parameter.grad is None:
+                    parameter.grad = copied.grad
+                elif copied.grad is not None:
+                    parameter.grad += copied.grad
+                copied.grad = None
         limit = self.settings.gradient_clip or math.inf
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
         self.optimizer.step()
