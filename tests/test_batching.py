@@ -190,8 +190,13 @@ def test_threads_give_the_same_logits_in_the_same_order():
     ],
 )
 def test_threads_leave_as_few_cores_idle_as_can_be(monkeypatch, available, most, expected):
+    each = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: available)
+    monkeypatch.setattr(torch, "set_num_threads", each.append)
     threads, count = batch_threads(torch.device("cpu"), most)
     assert count == expected
     assert (threads is None) == (count == 1)
+    if threads is not None:
+        threads.submit(int).result()
+        assert each == [available // count]
     assert batch_threads(torch.device("cuda"), most) == (None, 1)

@@ -313,6 +313,19 @@ def test_character_convolution_equals_the_masked_one_over_the_embedding(kernel_s
         torch.testing.assert_close(gradients_of(answer, ours), gradients_of(expected, theirs), **CLOSE)
 
 
+def test_the_gradient_of_a_code_is_summed_in_float32_in_bfloat16_too():
+    """In bfloat16 a sum of ones stays at 256."""
+    layer, embedding = CharacterConv1d(1, 1, 1), torch.ones(NUM_CODES, 1, requires_grad=True)
+    with torch.no_grad():
+        layer.linear.weight.fill_(1.0)
+    codes = torch.full((50, 60), 7)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = layer(codes, embedding, None, torch.ones(50, 60, 1, dtype=torch.bfloat16))
+    assert output.dtype == torch.bfloat16
+    output.float().sum().backward()
+    assert embedding.grad[7].item() == 3_000
+
+
 def test_bidirectional_lstm_equals_pytorchs_on_packed_rows():
     c_in, hidden, lengths = 5, 6, torch.tensor([9, 1, 4, 9, 2])
     ours = BidirectionalLSTM(c_in, hidden)
