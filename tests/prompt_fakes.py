@@ -70,7 +70,7 @@ class FakeSession:
         self.names_in_file = 25
 
     def names_in(self, line):
-        return line.split()
+        return line.replace(";", " ").split()
 
     def answer(self, text):
         self.asked.append((text, self.explain))

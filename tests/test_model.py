@@ -13,6 +13,7 @@ from models.cnn_lstm_model import (
     BidirectionalLSTM,
     CharacterConv1d,
     CNN_LSTM_Model,
+    Dropout,
     MaskedConv1d,
 )
 from utils.config import Config, ModelConfig, as_config
@@ -259,6 +260,15 @@ def test_training_hides_ngrams_and_prediction_does_not():
     assert torch.equal(hidden[kept], shown[kept])
 
 
+def test_dropout_hides_its_share_and_keeps_the_sum():
+    dropout, x = Dropout(0.25).train(), torch.full((100, 100), 3.0)
+    dropped = dropout(x)
+    assert set(dropped.unique().tolist()) == {0.0, 4.0}
+    assert 0.72 < (dropped != 0).float().mean() < 0.78
+    assert set(dropout.keep(x).unique().tolist()) == {0.0, 3.0}
+    assert torch.equal(dropout.eval()(x), x)
+
+
 # ------------------------------------------------------------------ the parts against PyTorch's own
 
 
@@ -315,15 +325,15 @@ def test_character_convolution_equals_the_masked_one_over_the_embedding(kernel_s
 
 def test_the_gradient_of_a_code_is_summed_in_float32_in_bfloat16_too():
     """In bfloat16 a sum of ones stays at 256."""
-    layer, embedding = CharacterConv1d(1, 1, 1), torch.ones(NUM_CODES, 1, requires_grad=True)
+    layer, embedding = CharacterConv1d(4, 4, 1), torch.ones(NUM_CODES, 4, requires_grad=True)
     with torch.no_grad():
-        layer.linear.weight.fill_(1.0)
+        layer.linear.weight.fill_(0.25)
     codes = torch.full((50, 60), 7)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = layer(codes, embedding, None, torch.ones(50, 60, 1, dtype=torch.bfloat16))
     assert output.dtype == torch.bfloat16
     output.float().sum().backward()
-    assert embedding.grad[7].item() == 3_000
+    assert embedding.grad[7].tolist() == [3_000] * 4
 
 
 def test_bidirectional_lstm_equals_pytorchs_on_packed_rows():

@@ -148,6 +148,11 @@ def test_a_line_that_starts_with_a_colon_is_a_command(monkeypatch):
     assert "no such command" in text
 
 
+def test_the_session_says_what_names_stand_on_a_line(monkeypatch):
+    _, asked = session(monkeypatch, ["a.com;b.com", ":explain c.com;d.com"], Output(**PLAIN))
+    assert asked == ["a.com", "b.com", "c.com", "d.com"]
+
+
 @pytest.mark.parametrize("line", ["exit", "QUIT", " q "])
 def test_leaving_needs_no_colon(monkeypatch, line):
     text, asked = session(monkeypatch, ["a.com", line, "b.com"], Output(**PLAIN))

@@ -8,7 +8,7 @@ import torch
 
 from models.model_trainer import STOP, ModelTrainer, TrainingFailedError, TrainingStopped
 from models.training_data import TrainingData
-from models.training_state import EpochSums
+from models.training_state import EpochSums, seed_of
 from models.training_step import TrainingStep
 from tests.test_trainer import NanAtCode, toy_data, toy_model
 from tests.toy_domains import toy_config
@@ -142,6 +142,8 @@ def test_each_process_gets_its_own_random_state_back_and_a_new_one_a_fresh_one()
         draws.append(torch.rand(1).item())
     torch.manual_seed(99)
     assert draws[1] == torch.rand(1).item()
+    torch.manual_seed(seed_of(toy_config().training.seed, 2))
+    assert draws[2] == torch.rand(1).item(), "that of its number"
     assert len(set(draws)) == 3
 
 

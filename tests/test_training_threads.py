@@ -9,7 +9,7 @@ import torch
 from models import training_step
 from models.model_trainer import ModelTrainer
 from models.training_data import TrainingData
-from models.training_state import EpochSums
+from models.training_state import EpochSums, seed_of
 from models.training_step import TrainingStep, with_own_gradients
 from tests.test_trainer import FixedLogits, toy_data, toy_model
 from tests.toy_domains import toy_config
@@ -120,6 +120,9 @@ def test_a_state_of_more_or_fewer_threads_is_taken_with_a_word(threads, caplog):
         assert f"ran on 2 processes or threads so far, now on {number}" in caplog.text
         draws = [torch.rand(4), *(torch.rand(4, generator=g) for g in trainer.train_step.generators)]
         assert len({tuple(draw.tolist()) for draw in draws}) == number
+        if number == 3:
+            fresh = torch.Generator().manual_seed(seed_of(toy_config().training.seed, 2))
+            assert torch.equal(draws[2], torch.rand(4, generator=fresh)), "that of its number"
         history = trainer.train(*toy_data(90, 30), WEIGHTS)
         assert len(history["loss"]) == 2
 
