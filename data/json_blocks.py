@@ -2,8 +2,8 @@
 
 JSON strings hold no raw line feed, so a comma before a line feed stands between two values. What comes before
 the last such comma of a block, in brackets, is a JSON array if and only if the commas between its lines are
-those between elements of the file's array: any other cut leaves a bracket or a brace open. So msgspec decodes
-a whole block where it lies in the buffer, and what it refuses is looked at line by line.
+those between elements of the file's array: any other cut leaves a bracket or a brace open. So a whole
+block is decoded where it lies in the buffer, and one that is refused is looked at line by line.
 """
 
 from collections.abc import Generator, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Checks of raw JSON bytes that neither msgspec nor ijson makes, or does not survive without."""
+"""Checks of JSON that its parsers do not make, or do not survive without."""
 
 import codecs
 import decimal
@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from data.byte_source import MAX_RECORD_BYTES
 
 # Below Python's own limit for text → int (4,300 unless set lower), beyond which ijson's C extension crashes.
 MAX_DIGITS = min(4096, sys.get_int_max_str_digits() or 4096)
+
+INTEGERS = range(-(2**63), 2**64)
+_SHOWN_DIGITS = 24
 
 _DIGITS = b"0123456789"
 _LONG_RUN = re.compile(rb"[0-9]{%d,}" % (MAX_DIGITS + 1))
@@ -24,10 +25,7 @@ _SURROGATES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 _ESCAPE_BYTES = len(rb"\ud83d")
-_ROW_WORDS = 256  # of 8 bytes
-_ROW_BYTES = 8 * _ROW_WORDS
 _NO_TRAPS = decimal.Context(traps=[])
-_HIGH_BITS = np.uint64(0x8080808080808080)
 
 
 class RefusedBytesError(Exception):
@@ -170,24 +168,26 @@ def _backslashes_before(data: bytes, index: int) -> int:
     return index - len(data[:index].rstrip(b"\\"))
 
 
-def check_utf8(buffer: bytes | bytearray, start: int, end: int) -> None:
-    """Raise UnicodeDecodeError unless `buffer[start:end]` is UTF-8; for text that is ASCII for the most part.
+def check_number(value: object) -> None:
+    """Check a value that a parser has made: an integer beyond 64 bits is another one to another program.
 
-    A character beyond ASCII has no ASCII byte in it. So text is valid if all its runs of other bytes are, and
-    those are decoded alone, each with the ASCII bytes that keep it from the next. NumPy looks for them at a
-    multiple of the speed of `bytes.decode`: first for rows that hold some, then for words in those rows.
+    Raises
+    ------
+    RefusedBytesError
+        It is one.
     """
-    rows = (end - start) // _ROW_BYTES
-    rest = start + rows * _ROW_BYTES
-    table = np.frombuffer(buffer, np.uint64, rows * _ROW_WORDS, start).reshape(rows, _ROW_WORDS)
-    # The row after such a row is taken too: the ASCII word after a run may be its first.
-    high = np.bitwise_or.reduce(table, axis=1) & _HIGH_BITS
-    words = table[_with_followers(high != 0)].ravel()
-    runs = words[_with_followers((words & _HIGH_BITS) != 0)].tobytes()
-    (runs + buffer[rest:end]).decode()
+    if type(value) is int and value not in INTEGERS:
+        raise _long_integer(str(value))
 
 
-def _with_followers(chosen: np.ndarray) -> np.ndarray:
-    """Choose in a vector of truth values also what comes right after something chosen, in place."""
-    chosen[1:] |= chosen[:-1]
-    return chosen
+def integer_of(digits: str) -> int:
+    """Return the number that some digits in JSON stand for; errors as of `check_number`."""
+    # Python's own limit for text → int is near.
+    if len(digits) > _SHOWN_DIGITS or int(digits) not in INTEGERS:
+        raise _long_integer(digits)
+    return int(digits)
+
+
+def _long_integer(digits: str) -> RefusedBytesError:
+    shown = digits if len(digits) <= _SHOWN_DIGITS else f"{digits[:_SHOWN_DIGITS]}…"
+    return RefusedBytesError(f"expected integers of at most 64 bits, found {shown}")

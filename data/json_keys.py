@@ -77,7 +77,7 @@ def read_surely(lines: bytes, ending: bytes) -> list[object] | None:
 
 
 def check_all_keys(value: bytes | bytearray) -> None:
-    """Check JSON that msgspec takes, in any spelling.
+    """Check JSON that was taken as such, in any spelling.
 
     Raises
     ------

@@ -1,11 +1,10 @@
 """JSON arrays of records, in any layout, in flat memory.
 
 Two readers share one file. An array with one record a line, as mongoexport writes it, is cut at the line ends
-and decoded by msgspec, which builds only the wanted fields (`data.json_blocks`). As soon as a line is no
+and decoded a block at a time (`data.json_blocks`, `data.record_decoder`). As soon as a line is no
 whole record, all that is left goes to ijson: another layout, a damaged record, the end of the array. So each
-error about an array comes from one place, and the fast reader only must not take what the other refuses. It
-checks UTF-8, the length of integers and equal keys, and `CheckedBytes` adds to ijson what msgspec refuses by
-itself (tests/test_reader_equivalence.py).
+error about an array comes from one place, and the fast reader only must not take what the other refuses;
+`CheckedBytes` adds to ijson what the fast parsers refuse by themselves (tests/test_reader_equivalence.py).
 
 Numbers are read without `use_float`: with it, an integer beyond 64 bits is an error without a place.
 """
@@ -22,12 +21,11 @@ import ijson
 from data.byte_range import ByteRange
 from data.byte_source import READ_BYTES, ByteSource
 from data.json_blocks import read_one_a_line
-from data.json_checks import CheckedBytes, RefusedBytesError, untrapped, what_is_wrong
-from data.json_integers import check_number
+from data.json_checks import CheckedBytes, RefusedBytesError, check_number, untrapped, what_is_wrong
 from data.json_keys import repeated, unique_keys
-from data.record import DATE_KEYS, RawRecord, Record, attribute_of_key, record_from_json
+from data.record import RawRecord, Record, WantedFields, record_from_json
 
-# Zenodo's records nest 8 deep. msgspec stops near Python's recursion limit (1,000), long before.
+# Zenodo's records nest 8 deep. The fast parsers stop near 1,000 levels, long before.
 MAX_DEPTH = 10_000
 
 _ARRAY_OPENING = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*")
@@ -95,7 +93,7 @@ def _read_any_layout(
     checked = CheckedBytes(lambda: next(start, None) or source.read(), b"")
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
     events = unique_keys(events) if all_keys else events
-    attributes = attribute_of_key(column)
+    wanted = WantedFields(column)
     try:
         first, _ = untrapped(next, events)
         if first == "start_map":
@@ -105,7 +103,7 @@ def _read_any_layout(
         elif follows_stand_in:
             next(events)
         while first == "start_array":
-            element = untrapped(_next_element, events, attributes)
+            element = untrapped(_next_element, events, wanted)
             if element is _END:
                 break
             number += 1
@@ -124,34 +122,33 @@ def array_start(source: ByteSource) -> int | None:
     return opening and opening.end()
 
 
-def _next_element(events: Iterator[tuple[str, object]], attributes: dict[str, str]) -> object:
+def _next_element(events: Iterator[tuple[str, object]], wanted: WantedFields) -> object:
     """Return the next element of the array as the fast reader's decoder would; `_END` after the last."""
     event, value = next(events)
     if event == "end_array":
         return _END
     if event == "start_map":
-        return _raw_record(events, attributes)
+        return _raw_record(events, wanted)
     _skip(events, event, value)
     return [] if event == "start_array" else _scalar(value)
 
 
-def _raw_record(events: Iterator[tuple[str, object]], attributes: dict[str, str]) -> RawRecord:
+def _raw_record(events: Iterator[tuple[str, object]], wanted: WantedFields) -> RawRecord:
     """Return the wanted fields of the object whose start has been read; each stands there once."""
-    fields: dict[str, object] = {}
-    attribute = None
+    values: dict[str, object] = {}
+    key = ""
     for event, value in events:
         if event == "map_key":
-            attribute = attributes.get(value)
-            if attribute in fields:
-                raise RefusedBytesError(repeated(value))
+            key = value
+            if key in values:
+                raise RefusedBytesError(repeated(key))
         elif event == "end_map":
             break
-        elif attribute is None:
+        elif key not in wanted.inner:
             _skip(events, event, value)
         else:
-            keys = DATE_KEYS if attribute == "sourced_on" else ()
-            fields[attribute] = _small_value(events, event, value, keys)
-    return RawRecord(**fields)
+            values[key] = _small_value(events, event, value, wanted.inner[key])
+    return wanted.raw_record(values)
 
 
 def _small_value(
@@ -195,14 +192,14 @@ def _skip(events: Iterator[tuple[str, object]], event: str, value: object) -> No
 
 
 def _scalar(value: object) -> object:
-    """Return a value as msgspec would: numbers with a fraction as float, and too small ones as zero."""
+    """Return a value as other parsers would: numbers with a fraction as float, and too small ones as zero."""
     if isinstance(value, decimal.Decimal):
         return 0.0 if value.is_nan() else float(value)
     return value
 
 
 def _single_record(source: ByteSource, events: Iterator[tuple[str, object]], column: str | None) -> Record:
-    record = record_from_json(_raw_record(events, attribute_of_key(column)), "record 1", column)
+    record = record_from_json(_raw_record(events, WantedFields(column)), "record 1", column)
     if record.error:
         raise source.error(f"expected a JSON array of records, found one object, and {record.error}")
     return record

@@ -1,9 +1,9 @@
 """What a reader yields: one record, and how the fields of a Zenodo record become one."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -54,9 +54,9 @@ class Record(msgspec.Struct, gc=False):
 
 
 class RawRecord(msgspec.Struct, gc=False):
-    """The wanted fields as they stand in a JSON object; every other field is skipped, not built.
+    """The wanted fields as they stand in a JSON object; of every other field there is nothing.
 
-    Where a column is asked for, `domain_name` is its value.
+    Where a column is asked for, `domain_name` is its value, and `outer` what the way to it begins with.
     """
 
     domain_name: Any = msgspec.UNSET
@@ -65,17 +65,63 @@ class RawRecord(msgspec.Struct, gc=False):
     sourced_on: Any = msgspec.UNSET
     malware: Any = msgspec.UNSET
     malware_type: Any = msgspec.UNSET
+    outer: Any = msgspec.UNSET
+
+
+class Field(NamedTuple):
+    """A field that is read: its place among those of `RawRecord`, its key, and the keys read within it."""
+
+    place: int
+    key: str
+    inner: tuple[str, ...]
+
+
+class WantedFields:
+    """The fields that are read of a JSON object.
+
+    Parameters
+    ----------
+    column
+        As of `data.record_decoder.RecordDecoder`.
+
+    Attributes
+    ----------
+    inner
+        Their keys, each with the keys that are read within its value, one in the other.
+    """
+
+    def __init__(self, column: str | None) -> None:
+        self._column = column
+        ways = {key: (key,) for key in (*NAME_KEYS, *DETAIL_KEYS)} | {
+            "sourced_on": ("sourced_on", *DATE_KEYS)
+        }
+        if column is not None:
+            del ways["domain"]
+            ways["domain_name"] = (column,)
+        if is_path(column):
+            ways["outer"] = tuple(column.split("."))
+        attributes = RawRecord.__struct_fields__
+        self._keys = [ways[attribute][0] if attribute in ways else None for attribute in attributes]
+        self._fields = [
+            Field(attributes.index(attribute), way[0], way[1:]) for attribute, way in ways.items()
+        ]
+        self.inner = {field.key: field.inner for field in self._fields}
+
+    def of_object(self, keys: Collection[str]) -> list[Field]:
+        """Return those that are read of an object with these keys."""
+        # Where the column itself is a key, nobody goes the way to it.
+        goes = not (is_path(self._column) and self._column in keys)
+        fields = self._fields if goes else self._fields[:-1]
+        return [field for field in fields if field.key in keys]
+
+    def raw_record(self, values: dict[str, object]) -> RawRecord:
+        """Return the raw record of an object that is built."""
+        return RawRecord(*[values.get(key, msgspec.UNSET) for key in self._keys])
 
 
 def is_path(column: str | None) -> bool:
     """Tell whether a column may be the way into an object: `dns.rrname`."""
     return column is not None and "." in column.strip(".")
-
-
-def attribute_of_key(column: str | None) -> dict[str, str]:
-    """Return which attribute of `RawRecord` the value of a JSON key belongs to."""
-    names = {key: key for key in NAME_KEYS} if column is None else {column: "domain_name"}
-    return names | {key: key for key in DETAIL_KEYS}
 
 
 def records_from_json(
@@ -127,14 +173,14 @@ def day_of(value: object) -> int | None:
         MongoDB Extended JSON v2, `{"$date": "2024-02-29T23:59:59.5Z"}` or `{"$date": {"$numberLong": "-1"}}`
         (milliseconds), or a plain ISO 8601 date or time. A time without an offset is UTC.
     """
-    instant = value.get("$date") if type(value) is dict else value
+    instant = value.get("$date") if isinstance(value, dict) else value
     if type(instant) is str:
         # All of a file's times lie on a few thousand days, and nearly all are in UTC: the date alone decides.
         day = _DAYS[instant[:11]] if instant[-1:] == "Z" else None
         return _day_of_time(instant) if day is None else day
-    if type(value) is not dict:
+    if not isinstance(value, dict):
         return None
-    milliseconds = _whole_number(instant.get("$numberLong")) if type(instant) is dict else instant
+    milliseconds = _whole_number(instant.get("$numberLong")) if isinstance(instant, dict) else instant
     if type(milliseconds) is not int:
         return None
     day = milliseconds // _MS_A_DAY

@@ -15,11 +15,10 @@ import msgspec
 
 from data import byte_source
 from data.byte_source import READ_BYTES, ByteSource
-from data.json_checks import CheckedBytes, RefusedBytesError, untrapped, what_is_wrong
-from data.json_integers import check_number
+from data.json_checks import CheckedBytes, RefusedBytesError, check_number, untrapped, what_is_wrong
 from data.json_keys import unique_keys
 from data.json_reader import array_start
-from data.record import Record, record_from_json
+from data.record import Record, WantedFields, record_from_json
 from data.record_decoder import REFUSALS, ObjectWithRepeats, RecordDecoder, check_read_keys
 
 MAX_DEPTH = 500  # msgspec's own limit lies near Python's recursion limit (1,000)
@@ -83,6 +82,7 @@ def _read_any_layout(
     checked = CheckedBytes(lambda: next(parts, None) or source.read(), b"")
     events = iter(ijson.basic_parse(checked, buf_size=READ_BYTES))
     events = unique_keys(events) if all_keys else events
+    wanted = WantedFields(column)
     decode = RecordDecoder(column, all_keys=False).decode  # of what is built anew: no key stands twice in it
     try:
         event, value = untrapped(next, events)
@@ -95,7 +95,7 @@ def _read_any_layout(
             if event == "end_array":
                 break
             built = untrapped(_build, chain([(event, value)], events))
-            check_read_keys(built, column)
+            check_read_keys(built, wanted)
             element = _encode(built)
             number += 1
             checked.start_record()

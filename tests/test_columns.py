@@ -163,9 +163,21 @@ class TestNestedKeys:
             "'dns.rrname' holds an object, expected text",
         ]
 
-    def test_a_number_is_a_place_in_an_array(self, read):
-        content = b'{"dns":{"queries":[{"rrname":"a.example"}]}}\n{"dns":{"queries":[]}}\n'
-        assert domains(read(content, column="dns.queries.0.rrname")) == ["a.example", None]
+    @pytest.mark.parametrize("all_keys", [True, False])
+    def test_a_number_is_a_place_in_an_array(self, all_keys, read):
+        values = (
+            '[{"name":"a.example"}]',
+            "[]",
+            '[null,{"name":"b.example"}]',
+            '{"0":{"name":"c.example"}}',
+        )
+        content = "\n".join(f'{{"dns":{{"queries":{value}}}}}' for value in values).encode()
+        for column, expected in (
+            ("dns.queries.0.name", ["a.example", None, None, "c.example"]),
+            ("dns.queries.1.name", [None, None, "b.example", None]),
+            ("dns.queries.x.name", [None] * 4),
+        ):
+            assert domains(read(content, column=column, all_keys=all_keys)) == expected
 
     def test_the_way_may_begin_where_the_source_stands(self, read):
         content = b'{"source":{"domain":"a.example"},"malware":"m"}\n'

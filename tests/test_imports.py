@@ -40,6 +40,7 @@ OWNERS = {
     "msgspec": r"data\..*|utils\.prediction(_formats|_csv)?",
     "ijson": r"data\.(json_reader|whole_json_reader|json_keys)",
     "orjson": r"data\.json_keys",
+    "simdjson": r"data\.fast_json",
     "zstandard": r"data\.decompression",
     "idna": r"data\.domain_name",
     "onnxruntime": r"models\.onnx_classifier",
@@ -51,6 +52,7 @@ OWNERS = {
 DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",
+    "simdjson": "pysimdjson",
     "confusable_homoglyphs": "confusable-homoglyphs",
 }
 

@@ -1,14 +1,19 @@
-"""Blocks of lines: where they are cut, how large they grow, and UTF-8 across their rows."""
+"""Blocks of lines: where they are cut, how large they grow, and what the fast parser lets through."""
 
 import random
 
 import pytest
+from msgspec import UNSET
 
-from data import byte_source, json_blocks
+from data import byte_source, fast_json, json_blocks
 from data.byte_source import ByteSource
 from data.data_loader import read_records
-from data.json_checks import _ROW_BYTES, check_utf8
+from data.fast_json import FastParser
+from data.json_checks import RefusedBytesError
+from data.record import WantedFields
 from tests.test_reader_equivalence import by_ijson_alone, outcome, strictly_valid
+
+ROW_BYTES = 64  # that simdjson looks at together
 
 # Arrays and what is none, whose commas at the ends of lines stand in odd places.
 ODD_CUTS = [
@@ -96,29 +101,25 @@ CHARACTERS = "a", "\x7f", "\x80", "é", "\u07ff", "\u0800", "東", "\ud7ff", "\u
 INTRUDERS = b"", b"\x80", b"\xc3", b"a", b"\xff", b"\xed\xa0\x80", b"\xc0\xaf"
 
 
+@pytest.mark.skipif(fast_json.simdjson is None, reason="no wheel for this Python")
 @pytest.mark.parametrize("seed", range(40))
-def test_check_utf8_agrees_with_decode(seed):
-    """Texts around a multiple of a row's bytes, dense and sparse, whole and damaged, between stale bytes."""
+def test_utf8_is_checked_in_what_nobody_reads(seed):
+    """Texts around a multiple of 64 bytes, dense and sparse, whole and damaged, between stale bytes."""
     rng = random.Random(seed)
-    verdicts = set()
+    parser, verdicts = FastParser(WantedFields(None)), set()
     for _ in range(25):
         text = odd_text(rng, rows=rng.choice((0, 1, 2, 5)))
+        array = b'[{"x":"' + text + b'"},\n{"domain":"a"}]'
         stale = rng.choice((b"", b"\x80", b"\xe6\x9d", b"a"))
-        buffer = bytearray(stale + text + stale)
-        expected = accepts(text.decode)
-        assert accepts(check_utf8, buffer, len(stale), len(stale) + len(text)) == expected
+        view = memoryview(bytearray(stale + array + stale))[len(stale) : len(stale) + len(array)]
+        try:
+            found = [element.domain for element in parser.elements(view)] == [UNSET, "a"]
+        except RefusedBytesError:
+            found = False
+        expected = is_utf8(text)
+        assert found == expected
         verdicts.add(expected)
     assert verdicts == {True, False}
-
-
-@pytest.mark.parametrize("ascii_rows", [0, 1, 2])
-@pytest.mark.parametrize("ascii_bytes", [0, 1, 6, 7, 8, 9, 15, 16, 17])
-@pytest.mark.parametrize("before", [1, 5, 8])
-def test_the_halves_of_a_character_do_not_meet(ascii_rows, ascii_bytes, before):
-    """Across ASCII bytes, words or rows of them, which are not looked at, two halves are no character."""
-    between = b"a" * (ascii_rows * _ROW_BYTES + ascii_bytes)
-    text = b"a" * (_ROW_BYTES - before) + b"\xc3" + between + b"\xa9" + b"a" * _ROW_BYTES
-    assert accepts(check_utf8, bytearray(text), 0, len(text)) == (not between)
 
 
 def odd_text(rng, rows):
@@ -128,8 +129,8 @@ def odd_text(rng, rows):
         rng.choice(CHARACTERS).encode() if rng.random() < share else b"a" * rng.choice((1, 90))
         for _ in range(rng.choice((1, 30)) * (rows + 1))
     )
-    text = text.ljust(rows * _ROW_BYTES + rng.randrange(4), b"a")
-    edge = rng.randrange(1, rows + 2) * _ROW_BYTES - rng.randrange(5)
+    text = text.ljust(rows * ROW_BYTES + rng.randrange(4), b"a")
+    edge = rng.randrange(1, rows + 2) * ROW_BYTES - rng.randrange(5)
     text = text[:edge] + rng.choice(CHARACTERS).encode() + text[edge:]
     if rng.random() < 0.6:
         place = rng.choice((edge, rng.randrange(len(text)))) + rng.randrange(2)
@@ -137,9 +138,9 @@ def odd_text(rng, rows):
     return text
 
 
-def accepts(decode, *arguments):
+def is_utf8(text):
     try:
-        decode(*arguments)
+        text.decode()
     except UnicodeDecodeError:
         return False
     return True

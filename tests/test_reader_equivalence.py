@@ -1,8 +1,8 @@
 """One content gives one outcome, however it is laid out, cut into blocks, or damaged.
 
-Three readers look at each content: `read_records` (msgspec first), ijson from the first byte on, and Python's
-own `json` as the judge of what is valid. Records, counts and error messages must be the same, and nothing
-that is invalid may be taken, no key twice (one that is read, or any), no integer beyond 64 bits.
+Three readers look at each content: `read_records` (fast parsers first), ijson from the first byte on, and
+Python's own `json` as the judge of what is valid. Records, counts and error messages must be the same, and
+nothing that is invalid may be taken, no key twice (one that is read, or any), no integer beyond 64 bits.
 """
 
 import datetime
@@ -15,15 +15,18 @@ from pathlib import Path
 import pytest
 
 import data.byte_source
+import data.fast_json
 import data.json_blocks
 from data.byte_source import ByteSource
 from data.data_loader import Record, read_records
+from data.fast_json import warn_of_no_fast_parser
 from data.json_checks import MAX_DIGITS
 from data.json_reader import _read_any_layout
 from tests.zenodo_records import LABELS, LAYOUTS, encode_record, write_records, zenodo_records
 from utils.errors import DataError
 
 CASES = 250  # in each of the two modes
+SIMDJSON = data.fast_json.simdjson
 EPOCH = datetime.date(1970, 1, 1)
 LONG_RUN = re.compile(f"[0-9]{{{MAX_DIGITS},}}")
 
@@ -354,3 +357,34 @@ def _starts(content: bytes, count: int) -> list[int]:
     while len(starts) < count:
         starts.append(content.index(b'"_id"', starts[-1] + 1))
     return starts
+
+
+class TestWithoutSimdjson:
+    """There is no wheel of it for every Python."""
+
+    @pytest.fixture
+    def no_simdjson(self, monkeypatch):
+        monkeypatch.setattr("data.fast_json.simdjson", None)
+        warn_of_no_fast_parser.cache_clear()
+        yield
+        warn_of_no_fast_parser.cache_clear()
+
+    @pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+    def test_the_records_are_the_same(self, name, all_keys, good_contents, tmp_path, no_simdjson):
+        path = tmp_path / name
+        for seed, content in enumerate(good_contents * 10):
+            for text in (content, damaged(random.Random(seed), content)):
+                path.write_bytes(text if name == "x.json" else text.replace(b",\n", b"\n").strip()[1:-1])
+                found = outcome(read_records(path, all_keys=all_keys))
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr("data.fast_json.simdjson", SIMDJSON)
+                    assert outcome(read_records(path, all_keys=all_keys)) == found
+
+    def test_a_line_says_that_the_setting_saves_no_time(self, all_keys, tmp_path, no_simdjson, caplog):
+        path = tmp_path / "x.jsonl"
+        path.write_text('{"domain_name":"a.example"}\n', encoding="utf-8")
+        for _ in range(2):
+            assert len(list(read_records(path, all_keys=all_keys))) == 1
+        lines = [record.message for record in caplog.records]
+        assert len(lines) == (0 if all_keys else 1)
+        assert all("pysimdjson is not installed" in line for line in lines)

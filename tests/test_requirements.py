@@ -17,7 +17,9 @@ def pins(path):
     for line in path.read_text(encoding="utf-8").splitlines():
         line = line.partition("#")[0].strip()
         if line and not line.startswith(("-r ", "-c ")):
-            name, version = re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups()
+            name, version = re.fullmatch(
+                r'([\w.-]+)==([\w.]+)(?:; python_version < "[\d.]+")?', line
+            ).groups()
             found[canonicalize_name(name)] = version
     return found
 

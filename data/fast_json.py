@@ -1,0 +1,134 @@
+"""JSON values to raw records by simdjson: the fields that are read are built, and nothing else.
+
+simdjson parses a text as a whole, which proves UTF-8, syntax and integers of 64 bits, and hands out what is
+asked for. It takes nothing that is no JSON, but not all that is (numbers like 1e400, more than 1,024 levels),
+and tells no place: what it refuses has to be looked at by another parser. It also takes equal keys, and gives
+the first of them; so the keys of each object that is read are compared here.
+"""
+
+import logging
+from functools import cache
+
+from msgspec import UNSET
+
+try:
+    import simdjson
+    from simdjson import Array, Object
+except (ImportError, RuntimeError):  # the second where its compiled part is missing
+    simdjson = None
+
+from data.json_checks import RefusedBytesError
+from data.json_keys import repeated
+from data.record import Field, RawRecord, WantedFields
+
+_BOM = b"\xef\xbb\xbf"  # simdjson passes over it
+# A parser keeps its room for what it was given, up to 13 times as long. Blocks of records are shorter.
+_LONG_BYTES = 2 * 1024 * 1024
+_REFUSALS = (ValueError, RuntimeError, RefusedBytesError)  # the first two are simdjson's
+_NOTHING = [UNSET] * len(RawRecord.__struct_fields__)
+
+
+def fast_parser(wanted: WantedFields) -> "FastParser | None":
+    """Return a parser; None where the package is not installed."""
+    return None if simdjson is None else FastParser(wanted)
+
+
+@cache
+def warn_of_no_fast_parser() -> None:
+    """Say in the log, once, what it means for the time of reading."""
+    logging.getLogger(__name__).warning(
+        "pysimdjson is not installed, as where it has no wheel for this Python: "
+        "reading takes as long as with all keys compared"
+    )
+
+
+class FastParser:
+    """Parses JSON values: an object becomes a raw record, an array an empty one, all else stays as it is."""
+
+    def __init__(self, wanted: WantedFields) -> None:
+        self._fields_of = _FieldsOfObjects(wanted)
+        self._parser = simdjson.Parser()
+
+    def value(self, text: bytes) -> object:
+        """Return one value.
+
+        Raises
+        ------
+        RefusedBytesError
+            It is none, or has a key twice that is read, or there may be something wrong with it.
+        """
+        try:
+            if text.startswith(_BOM):
+                raise RefusedBytesError("a byte-order mark before a value")
+            return self._raw(self._parser_for(text).parse(text))
+        except _REFUSALS as error:
+            raise self._refusal(error) from error
+
+    def elements(self, array: memoryview) -> list[object]:
+        """Return the elements of an array, whose bracket comes first; errors as of `value`."""
+        try:
+            return list(map(self._raw, self._parser_for(array).parse(array)))
+        except _REFUSALS as error:
+            raise self._refusal(error) from error
+
+    def _parser_for(self, text: bytes | memoryview) -> simdjson.Parser:
+        return self._parser if len(text) <= _LONG_BYTES else simdjson.Parser()
+
+    def _refusal(self, error: Exception) -> RefusedBytesError:
+        # The error's traceback keeps what was parsed; until it is gone, its parser takes nothing else.
+        self._parser = simdjson.Parser()
+        return RefusedBytesError(str(error))
+
+    def _raw(self, parsed: object) -> object:
+        if type(parsed) is not Object:
+            return [] if type(parsed) is Array else parsed
+        values = _NOTHING.copy()
+        for place, key, inner in self._fields_of[tuple(parsed)]:
+            value = parsed[key]
+            values[place] = value if type(value) is str else _way_into(value, inner)
+        return RawRecord(*values)
+
+
+class _FieldsOfObjects(dict):
+    """The keys of an object → its fields that are read. Nearly all objects of a file have the same keys."""
+
+    _MAX = 1024
+    _MAX_CHARACTERS = 4096  # of the keys of an object that is worth remembering
+
+    def __init__(self, wanted: WantedFields) -> None:
+        self._wanted = wanted
+
+    def __missing__(self, keys: tuple[str, ...]) -> list[Field]:
+        fields = [field for field in self._wanted.of_object(keys) if _stands_once(field.key, keys)]
+        if sum(map(len, keys)) <= self._MAX_CHARACTERS:
+            if len(self) >= self._MAX:
+                self.clear()
+            self[keys] = fields
+        return fields
+
+
+def _way_into(value: object, keys: tuple[str, ...]) -> object:
+    """Return a value; of an object or array no more than what `keys` lead to, one in the other."""
+    if type(value) is Object:
+        if not keys or not (len(value) == 1 or _stands_once(keys[0], tuple(value))):
+            return {}
+        inner = value.get(keys[0], UNSET)
+        return {} if inner is UNSET else {keys[0]: _way_into(inner, keys[1:])}
+    if type(value) is Array:
+        place = int(keys[0]) if keys and keys[0].isdecimal() else len(value)
+        return [None] * place + [_way_into(value[place], keys[1:])] if place < len(value) else []
+    return value
+
+
+def _stands_once(key: str, keys: tuple[str, ...]) -> bool:
+    """Tell whether `key` is among the keys of an object.
+
+    Raises
+    ------
+    RefusedBytesError
+        More than once.
+    """
+    number = keys.count(key)
+    if number > 1:
+        raise RefusedBytesError(repeated(key))
+    return number == 1
