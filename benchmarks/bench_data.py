@@ -1,4 +1,4 @@
-"""The data stage of a training, from the files to the first step: seconds and memory, first and second time.
+"""Reading, and the data stage of a training from the files to the first step: bars, seconds and memory.
 
 python benchmarks/bench_data.py --folder /large/disk/folder
 python benchmarks/bench_data.py --folder folder --gigabytes 0.2 --names 100000 --output data.json
@@ -8,10 +8,15 @@ what the names cost. The other has records as long as Zenodo's, 100 MB and then 
 A first start with `data.check_all_keys: false` stands beside each, which compares only the JSON keys that are
 read. Each figure is of a process of its own; its memory includes that of its copies that read. Files that are
 there already are used again.
+
+The bars come at the end, all of the same run: our reader beside ijson and msgspec, on one core each, with
+only those keys compared that are read (`bench_reading.py` has more readers and larger files); and a million
+names normalised, grouped by public suffix and encoded on one core (`bench_names.py` has the single steps).
 """
 
 import argparse
 import json
+import operator
 import shutil
 import sys
 import time
@@ -19,6 +24,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.bench_names import make_names, prepare_for_training
+from benchmarks.bench_reading import (
+    OURS,
+    READERS,
+    YARDSTICKS,
+    make_file,
+    measure_memory,
+    measure_readers,
+    ratios,
+)
 from benchmarks.measuring import (
     circumstances,
     make_parser,
@@ -26,7 +41,9 @@ from benchmarks.measuring import (
     positive,
     print_circumstances,
     run_process,
+    spread,
     summarize,
+    time_repeats,
     write_figures,
 )
 from tests.zenodo_records import made_up_name, write_records
@@ -40,6 +57,8 @@ STARTS = {
     "first, read keys": (True, ["data.check_all_keys=false"]),
 }
 SHARES = {"benign": 0.76, "phishing": 0.15, "malware": 0.09}  # of the Zenodo files
+READ_MEGABYTES = 310
+PREPARED_NAMES = 1_000_000
 
 
 def main() -> int:
@@ -58,6 +77,10 @@ def main() -> int:
         (f"{large:,} MB of long records", make_long_records(options.folder, large)),
     ):
         report["data_sets"][title] = measure(title, folder, options.repeats)
+    report["reading"] = measure_reading(options.folder, large, options.repeats)
+    names = make_names(PREPARED_NAMES, seed=0)
+    report["names_s"] = summarize(time_repeats(lambda: prepare_for_training(names), options.repeats))
+    print_bars(report)
     write_figures(options.output, report)
     return 0
 
@@ -114,6 +137,45 @@ def measure(title: str, folder: Path, repeats: int) -> dict:
         medians = [figures[start][name]["median"] for name in row]
         print(f"{title:<34}{start:<17}{medians[0]:>13.2f}{medians[1]:>14.2f}{medians[2]:>9.0f}", flush=True)
     return figures
+
+
+def measure_reading(folder: Path, large_megabytes: int, repeats: int) -> dict:
+    """Time one core's reading beside ijson and msgspec, and see what memory it adds."""
+    readers = {name: READERS[name] for name in (OURS, *YARDSTICKS)}
+    files = {"mongoexport": make_file(folder, "mongoexport", READ_MEGABYTES)}
+    figures = measure_readers(readers, files, repeats)
+    sizes = (large_megabytes // 10, large_megabytes)
+    return {
+        "ratios": {name: row["elapsed_s"] for name, row in ratios(figures, OURS).items()},
+        "added_mb": {
+            size: measure_memory(make_file(folder, "mongoexport", size))["added_mb"] for size in sizes
+        },
+    }
+
+
+def print_bars(report: dict) -> None:
+    """Print what was asked for beside what was reached; data sets are in the order of `main`."""
+    short, tenth, long = report["data_sets"].values()
+    small_mb, large_mb = report["reading"]["added_mb"].values()
+    by_ijson, by_msgspec = (report["reading"]["ratios"][name] for name in YARDSTICKS)
+    bars = [
+        ("times as fast as ijson, item.domain_name", by_ijson, operator.ge, 8),
+        ("times as fast as msgspec, from memory", by_msgspec, operator.ge, 0.8),
+        (f"s to prepare {PREPARED_NAMES:,} names", report["names_s"], operator.le, 15),
+        ("s of data stage, short records, second start", short["second"]["data_stage_s"], operator.le, 2),
+        ("MB at most, short records, first start", short["first"]["peak_mb"], operator.lt, 1000),
+        ("MB added by reading the long records", summarize([large_mb]), operator.lt, 150),
+    ]
+    print(f"\n{'bars (median, min–max)':<46}{'asked':>9}{'reached':>24}")
+    for what, reached, is_met, asked in bars:
+        verdict = "met" if is_met(reached["median"], asked) else "missed"
+        sign = {operator.ge: "≥", operator.le: "≤", operator.lt: "<"}[is_met]
+        print(f"{what:<46}{f'{sign} {asked:,}':>9}{spread(reached, ',.2f'):>24}  {verdict}")
+    grown_mb = long["first"]["peak_mb"]["median"] - tenth["first"]["peak_mb"]["median"]
+    print(
+        f"from a tenth of the long records to all of them, reading adds {large_mb - small_mb:+.1f} MB, "
+        f"the data stage {grown_mb:+.0f} MB"
+    )
 
 
 def run_stage(options: argparse.Namespace) -> int:

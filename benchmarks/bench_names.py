@@ -113,12 +113,6 @@ def measure_stages(names: list[str], repeats: int) -> dict[str, dict[str, object
         kept = [name for name in map(normalize_domain, names) if isinstance(name, str)]
         encode_domains(kept, MAX_LENGTH)
 
-    def prepare_for_training() -> None:
-        kept = [name for name in map(normalize_domain, names) if isinstance(name, str)]
-        for name in kept:
-            registered_domain(name)
-        encode_domains(kept, MAX_LENGTH)
-
     stages: dict[str, tuple[Sequence[str], Callable[[], object]]] = {
         "normalize_domain": (names, lambda: list(map(normalize_domain, names))),
         "normalize_domain, defanged URLs": (pasted, lambda: list(map(normalize_domain, pasted))),
@@ -127,7 +121,7 @@ def measure_stages(names: list[str], repeats: int) -> dict[str, dict[str, object
         "encoding by a loop, for comparison": (some, lambda: encode_by_loop(some)),
         "slice_masks": (some, lambda: slice_masks(some)),
         "normalize + encode": (names, normalize_and_encode),
-        "normalize + registered_domain + encode": (names, prepare_for_training),
+        "normalize + registered_domain + encode": (names, lambda: prepare_for_training(names)),
     }
     figures = {}
     for stage, (stage_names, run) in stages.items():
@@ -138,6 +132,14 @@ def measure_stages(names: list[str], repeats: int) -> dict[str, dict[str, object
             "names_per_s": round(len(stage_names) / statistics.median(elapsed_s)),
         }
     return figures
+
+
+def prepare_for_training(names: Sequence[str]) -> None:
+    """Do all that is done with a name before a training."""
+    kept = [name for name in map(normalize_domain, names) if isinstance(name, str)]
+    for name in kept:
+        registered_domain(name)
+    encode_domains(kept, MAX_LENGTH)
 
 
 def encode_by_loop(names: Sequence[str]) -> list[list[int]]:
