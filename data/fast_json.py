@@ -47,6 +47,8 @@ class FastParser:
 
     def __init__(self, wanted: WantedFields) -> None:
         self._fields_of = _FieldsOfObjects(wanted)
+        self._keys: list[str] = []  # of the object before; nearly all objects of a file have the same
+        self._fields = self._fields_of[()]
         self._parser = simdjson.Parser()
 
     def value(self, text: bytes) -> object:
@@ -82,15 +84,18 @@ class FastParser:
     def _raw(self, parsed: object) -> object:
         if type(parsed) is not Object:
             return [] if type(parsed) is Array else parsed
+        keys = list(parsed)
+        if keys != self._keys:
+            self._fields, self._keys = self._fields_of[tuple(keys)], keys
         values = _NOTHING.copy()
-        for place, key, inner in self._fields_of[tuple(parsed)]:
+        for place, key, inner in self._fields:
             value = parsed[key]
             values[place] = value if type(value) is str else _way_into(value, inner)
         return RawRecord(*values)
 
 
 class _FieldsOfObjects(dict):
-    """The keys of an object → its fields that are read. Nearly all objects of a file have the same keys."""
+    """The keys of an object → its fields that are read."""
 
     _MAX = 1024
     _MAX_CHARACTERS = 4096  # of the keys of an object that is worth remembering
@@ -113,6 +118,8 @@ def _way_into(value: object, keys: tuple[str, ...]) -> object:
         if not keys or not (len(value) == 1 or _stands_once(keys[0], tuple(value))):
             return {}
         inner = value.get(keys[0], UNSET)
+        if type(inner) is str:
+            return {keys[0]: inner}
         return {} if inner is UNSET else {keys[0]: _way_into(inner, keys[1:])}
     if type(value) is Array:
         place = int(keys[0]) if keys and keys[0].isdecimal() else len(value)
