@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.byte_range import ByteRange
 from data.byte_source import STDIN, ByteSource
+from data.fast_json import warn_where_it_is_missing
 from data.file_format import column_number, detect_format
 from data.json_reader import read_array_part, read_json
 from data.record import DETAIL_KEYS, Record, is_path
@@ -85,10 +86,15 @@ def read_records(
         if may_be_empty and span is None and not source.head:
             return
         chosen = detect_format(source) if format == "auto" else format
-        if chosen in ("json", "jsonl") and column in DETAIL_KEYS:
-            raise source.error(f"the key {column!r} tells where a name comes from, it cannot hold the name")
-        if look_at_json is not None and chosen in ("json", "jsonl"):
-            look_at_json(source.head)
+        if chosen in ("json", "jsonl"):
+            if column in DETAIL_KEYS:
+                raise source.error(
+                    f"the key {column!r} tells where a name comes from, it cannot hold the name"
+                )
+            if look_at_json is not None:
+                look_at_json(source.head)
+            if not all_keys:
+                warn_where_it_is_missing()
         if span is not None and chosen == "json":
             records = chain.from_iterable(read_array_part(source, column, all_keys))
         else:

@@ -34,12 +34,13 @@ def fast_parser(wanted: WantedFields) -> "FastParser | None":
 
 
 @cache
-def warn_of_no_fast_parser() -> None:
-    """Say in the log, once, what it means for the time of reading."""
-    logging.getLogger(__name__).warning(
-        "pysimdjson is not installed, as where it has no wheel for this Python: "
-        "reading takes as long as with all keys compared"
-    )
+def warn_where_it_is_missing() -> None:
+    """Say in the log, once, that the package is not installed and what this means for the time of reading."""
+    if simdjson is None:
+        logging.getLogger(__name__).warning(
+            "pysimdjson is not installed, as where it has no wheel for this Python: "
+            "reading takes as long as with all keys compared"
+        )
 
 
 class FastParser:

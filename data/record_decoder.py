@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from data.fast_json import fast_parser, warn_of_no_fast_parser
+from data.fast_json import fast_parser
 from data.json_checks import RefusedBytesError, integer_of
 from data.json_keys import check_all_keys, parts_of_lines, read_surely, repeated
 from data.record import WantedFields
@@ -53,8 +53,6 @@ class RecordDecoder:
         self._wanted = WantedFields(column)
         self._parser = fast_parser(self._wanted)
         self._builds_all = all_keys or self._parser is None
-        if self._builds_all and not all_keys:
-            warn_of_no_fast_parser()
 
     def decode(self, value: bytes) -> object:
         """Return one value.

@@ -19,7 +19,7 @@ import data.fast_json
 import data.json_blocks
 from data.byte_source import ByteSource
 from data.data_loader import Record, read_records
-from data.fast_json import warn_of_no_fast_parser
+from data.fast_json import warn_where_it_is_missing
 from data.json_checks import MAX_DIGITS
 from data.json_reader import _read_any_layout
 from tests.zenodo_records import LABELS, LAYOUTS, encode_record, write_records, zenodo_records
@@ -365,9 +365,9 @@ class TestWithoutSimdjson:
     @pytest.fixture
     def no_simdjson(self, monkeypatch):
         monkeypatch.setattr("data.fast_json.simdjson", None)
-        warn_of_no_fast_parser.cache_clear()
+        warn_where_it_is_missing.cache_clear()
         yield
-        warn_of_no_fast_parser.cache_clear()
+        warn_where_it_is_missing.cache_clear()
 
     @pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
     def test_the_records_are_the_same(self, name, all_keys, good_contents, tmp_path, no_simdjson):
