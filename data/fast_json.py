@@ -74,7 +74,7 @@ class FastParser:
         except _REFUSALS as error:
             raise self._refusal(error) from error
 
-    def _parser_for(self, text: bytes | memoryview) -> simdjson.Parser:
+    def _parser_for(self, text: bytes | memoryview) -> "simdjson.Parser":
         return self._parser if len(text) <= _LONG_BYTES else simdjson.Parser()
 
     def _refusal(self, error: Exception) -> RefusedBytesError:

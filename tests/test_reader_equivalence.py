@@ -9,6 +9,8 @@ import datetime
 import json
 import random
 import re
+import subprocess
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -388,3 +390,17 @@ class TestWithoutSimdjson:
         lines = [record.message for record in caplog.records]
         assert len(lines) == (0 if all_keys else 1)
         assert all("pysimdjson is not installed" in line for line in lines)
+
+    def test_it_is_not_needed(self, tmp_path):
+        """Not even to load the modules; in a Python of its own, in which it is not to be found."""
+        path = tmp_path / "x.json"
+        path.write_text('[{"domain_name":"a.example"},\n{"domain_name":"b.example"}]', encoding="utf-8")
+        program = (
+            "import sys; sys.modules.update({'simdjson': None, 'csimdjson': None})\n"
+            "from data.data_loader import read_records\n"
+            f"print([record.domain for record in read_records({str(path)!r}, all_keys=False)])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True
+        )
+        assert done.stdout == "['a.example', 'b.example']\n", done.stderr
