@@ -24,13 +24,14 @@ from data.record import Field, RawRecord, WantedFields
 _BOM = b"\xef\xbb\xbf"  # simdjson passes over it
 # A parser keeps its room for what it was given, up to 13 times as long. Blocks of records are shorter.
 _LONG_BYTES = 2 * 1024 * 1024
-_REFUSALS = (ValueError, RuntimeError, RefusedBytesError)  # the first two are simdjson's
+_SIMDJSON_ERRORS = (ValueError, RuntimeError)
 _NOTHING = [UNSET] * len(RawRecord.__struct_fields__)
 
 
 def fast_parser(wanted: WantedFields) -> "FastParser | None":
-    """Return a parser; None where the package is not installed."""
-    return None if simdjson is None else FastParser(wanted)
+    """Return a parser; None where the package is not installed, or cannot look for a key: it ends at NUL."""
+    has_nul = any("\0" in key for field in wanted.fields for key in (field.key, *field.inner))
+    return None if simdjson is None or has_nul else FastParser(wanted)
 
 
 @cache
@@ -48,7 +49,7 @@ class FastParser:
 
     def __init__(self, wanted: WantedFields) -> None:
         self._fields_of = _FieldsOfObjects(wanted)
-        self._keys: list[str] = []  # of the object before; nearly all objects of a file have the same
+        self._keys: list[str] = []  # of an object before; nearly all objects of a file have the same
         self._fields = self._fields_of[()]
         self._parser = simdjson.Parser()
 
@@ -60,36 +61,47 @@ class FastParser:
         RefusedBytesError
             It is none, or has a key twice that is read, or there may be something wrong with it.
         """
+        if text.startswith(_BOM):
+            raise RefusedBytesError("a byte-order mark before a value")
+        parsed = self._parsed(text)
         try:
-            if text.startswith(_BOM):
-                raise RefusedBytesError("a byte-order mark before a value")
-            return self._raw(self._parser_for(text).parse(text))
-        except _REFUSALS as error:
-            raise self._refusal(error) from error
+            return self._raw(parsed)
+        except RefusedBytesError:
+            self._renew()
+            raise
 
     def elements(self, array: memoryview) -> list[object]:
         """Return the elements of an array, whose bracket comes first; errors as of `value`."""
+        parsed = self._parsed(array)
         try:
-            return list(map(self._raw, self._parser_for(array).parse(array)))
-        except _REFUSALS as error:
-            raise self._refusal(error) from error
+            return list(map(self._raw, parsed))
+        except RefusedBytesError:
+            self._renew()
+            raise
 
-    def _parser_for(self, text: bytes | memoryview) -> "simdjson.Parser":
-        return self._parser if len(text) <= _LONG_BYTES else simdjson.Parser()
+    def _parsed(self, text: bytes | memoryview) -> object:
+        parser = self._parser if len(text) <= _LONG_BYTES else simdjson.Parser()
+        try:
+            return parser.parse(text)
+        except _SIMDJSON_ERRORS as error:
+            raise RefusedBytesError(str(error)) from error
 
-    def _refusal(self, error: Exception) -> RefusedBytesError:
-        # The error's traceback keeps what was parsed; until it is gone, its parser takes nothing else.
+    def _renew(self) -> None:
+        # An error's traceback keeps what was parsed, and until it is gone, its parser takes nothing else.
         self._parser = simdjson.Parser()
-        return RefusedBytesError(str(error))
 
     def _raw(self, parsed: object) -> object:
         if type(parsed) is not Object:
             return [] if type(parsed) is Array else parsed
         keys = list(parsed)
-        if keys != self._keys:
-            self._fields, self._keys = self._fields_of[tuple(keys)], keys
+        if keys == self._keys:
+            fields = self._fields
+        else:
+            fields = self._fields_of[tuple(keys)]
+            if len(keys) <= _FieldsOfObjects.MAX_KEYS:
+                self._keys, self._fields = keys, fields
         values = _NOTHING.copy()
-        for place, key, inner in self._fields:
+        for place, key, inner in fields:
             value = parsed[key]
             values[place] = value if type(value) is str else _way_into(value, inner)
         return RawRecord(*values)
@@ -98,16 +110,18 @@ class FastParser:
 class _FieldsOfObjects(dict):
     """The keys of an object → its fields that are read."""
 
-    _MAX = 1024
-    _MAX_CHARACTERS = 4096  # of the keys of an object that is worth remembering
+    # What is worth remembering; other objects, and more of them, are looked at anew.
+    MAX_KEYS = 64
+    _MAX_CHARACTERS = 4096
+    _MAX_OBJECTS = 256
 
     def __init__(self, wanted: WantedFields) -> None:
         self._wanted = wanted
 
     def __missing__(self, keys: tuple[str, ...]) -> list[Field]:
         fields = [field for field in self._wanted.of_object(keys) if _stands_once(field.key, keys)]
-        if sum(map(len, keys)) <= self._MAX_CHARACTERS:
-            if len(self) >= self._MAX:
+        if len(keys) <= self.MAX_KEYS and sum(map(len, keys)) <= self._MAX_CHARACTERS:
+            if len(self) >= self._MAX_OBJECTS:
                 self.clear()
             self[keys] = fields
         return fields

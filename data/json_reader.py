@@ -97,7 +97,7 @@ def _read_any_layout(
     try:
         first, _ = untrapped(next, events)
         if first == "start_map":
-            yield untrapped(_single_record, source, events, column)
+            yield untrapped(_single_record, source, events, wanted, column)
         elif first != "start_array":
             raise source.error("expected a JSON array of records, found a single value")
         elif follows_stand_in:
@@ -198,8 +198,10 @@ def _scalar(value: object) -> object:
     return value
 
 
-def _single_record(source: ByteSource, events: Iterator[tuple[str, object]], column: str | None) -> Record:
-    record = record_from_json(_raw_record(events, WantedFields(column)), "record 1", column)
+def _single_record(
+    source: ByteSource, events: Iterator[tuple[str, object]], wanted: WantedFields, column: str | None
+) -> Record:
+    record = record_from_json(_raw_record(events, wanted), "record 1", column)
     if record.error:
         raise source.error(f"expected a JSON array of records, found one object, and {record.error}")
     return record

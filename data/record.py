@@ -86,8 +86,11 @@ class WantedFields:
 
     Attributes
     ----------
+    fields
+        All of them.
     inner
-        Their keys, each with the keys that are read within its value, one in the other.
+        Their keys, each with the keys that are read within its value, one in the other. Not for a way that
+        begins at another field (`source.name`): a key stands here once.
     """
 
     def __init__(self, column: str | None) -> None:
@@ -102,16 +105,14 @@ class WantedFields:
             ways["outer"] = tuple(column.split("."))
         attributes = RawRecord.__struct_fields__
         self._keys = [ways[attribute][0] if attribute in ways else None for attribute in attributes]
-        self._fields = [
-            Field(attributes.index(attribute), way[0], way[1:]) for attribute, way in ways.items()
-        ]
-        self.inner = {field.key: field.inner for field in self._fields}
+        self.fields = [Field(attributes.index(attribute), way[0], way[1:]) for attribute, way in ways.items()]
+        self.inner = {field.key: field.inner for field in self.fields}
 
     def of_object(self, keys: Collection[str]) -> list[Field]:
         """Return those that are read of an object with these keys."""
         # Where the column itself is a key, nobody goes the way to it.
         goes = not (is_path(self._column) and self._column in keys)
-        fields = self._fields if goes else self._fields[:-1]
+        fields = self.fields if goes else self.fields[:-1]
         return [field for field in fields if field.key in keys]
 
     def raw_record(self, values: dict[str, object]) -> RawRecord:

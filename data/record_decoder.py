@@ -1,4 +1,4 @@
-"""JSON values to raw records, none of which has a key twice in an object.
+"""JSON values to raw records, in which no key stands twice, or none that is read.
 
 To compare all keys of all objects, everything has to be built (`data.json_keys`): most of the time that
 reading takes. Whoever wants it faster may have only those keys compared that are read: no answer depends on
@@ -59,8 +59,10 @@ class RecordDecoder:
 
         Raises
         ------
-        DecodeError, UnicodeDecodeError, RecursionError
+        DecodeError, UnicodeDecodeError
             It is no JSON.
+        RecursionError
+            It is nested too deeply: near 1,000 levels, by the parser that meets it.
         RefusedBytesError
             A key stands twice, or an integer has more than 64 bits.
         """

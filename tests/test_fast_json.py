@@ -45,7 +45,38 @@ def test_no_room_is_kept_for_a_long_value(parser, monkeypatch):
 def test_few_kinds_of_objects_are_remembered_and_none_that_is_large(parser):
     for number in range(3000):
         assert parser.value(b'{"domain":"a.example","%d":1}' % number).domain == "a.example"
-    assert 100 < len(parser._fields_of) <= 1024
+    assert 100 < len(parser._fields_of) <= 256
     parser._fields_of.clear()
-    assert parser.value(b'{"domain":"a.example","%s":1}' % (b"x" * 5000)).domain == "a.example"
+    kept = parser._keys
+    for large in (b'"%s":1' % (b"x" * 5000), b",".join([b'"":1'] * 100)):
+        assert parser.value(b'{"domain":"a.example",%s}' % large).domain == "a.example"
     assert not parser._fields_of
+    assert len(parser._keys) <= len(kept)
+
+
+@pytest.mark.parametrize("value", [b"[1", b"x", b'{"domain":1e999}', b"[18446744073709551616]"])
+def test_a_value_that_is_refused_costs_no_new_parser(value, parser):
+    kept = parser._parser
+    with pytest.raises(RefusedBytesError):
+        parser.value(value)
+    assert parser._parser is kept
+
+
+def test_a_key_with_nul_is_not_for_it():
+    """It would look for what stands before."""
+    assert fast_json.fast_parser(WantedFields("a")) is not None
+    assert fast_json.fast_parser(WantedFields("a\0b")) is None
+    assert fast_json.fast_parser(WantedFields("x.a\0b")) is None
+
+
+@pytest.mark.parametrize("all_keys", [True, False])
+@pytest.mark.parametrize(
+    ("column", "row"),
+    [
+        ("a\0b", b'{"a\\u0000b":"b.example","a":"a.example"}'),
+        ("x.a\0b", b'{"x":{"a\\u0000b":"b.example","a":"a.example"}}'),
+    ],
+)
+def test_a_column_with_nul_is_itself(column, row, all_keys, read):
+    (record,) = read(row + b"\n", format="jsonl", column=column, all_keys=all_keys)
+    assert record.domain == "b.example"
