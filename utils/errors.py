@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.terminal_text import guard_stderr, printable
+from utils.waiting_threads import wait_briefly
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -62,6 +63,7 @@ def run_script(program: str, action: Callable[[], int]) -> int:
     """Run what a script does and return its exit code; what the user can mend becomes one line on stderr."""
     _replace_closed_streams()
     guard_stderr()
+    wait_briefly()
     try:
         code = action()
         _flush_results()
