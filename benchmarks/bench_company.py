@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import (
+    ROOT,
     circumstances,
     make_parser,
     print_circumstances,
@@ -27,7 +28,6 @@ from benchmarks.measuring import (
     write_figures,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 EPOCHS = 4
 # What stands in the environment: a policy that is none leaves OpenMP at its own; nothing there is ours.
 WAITINGS = {"OpenMP's own": {"OMP_WAIT_POLICY": ""}, "ours": {}}

@@ -35,6 +35,7 @@ from benchmarks.bench_reading import (
     ratios,
 )
 from benchmarks.measuring import (
+    ROOT,
     circumstances,
     make_parser,
     peak_printed_with_copies,
@@ -49,7 +50,6 @@ from benchmarks.measuring import (
 from tests.zenodo_records import made_up_name, write_records
 from utils.config import load_config
 
-ROOT = Path(__file__).resolve().parents[1]
 # Name → whether the cache is empty, and what is set.
 STARTS = {
     "first": (True, []),

@@ -23,6 +23,7 @@ import numpy as np
 import export
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
+    ROOT,
     circumstances,
     make_parser,
     positive,
@@ -39,7 +40,6 @@ from models.export_check import RUNNERS
 from models.length_batches import length_sorted_batches
 from models.onnx_classifier import OnnxClassifier
 
-ROOT = Path(__file__).resolve().parents[1]
 FILES = {"onnx": "model.onnx", "torchscript": "model.ts", "torch-export": "model.pt2"}
 PROGRAM = """
 import sys

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.around_the_model import measure_around
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
+    ROOT,
     ProcessFigures,
     circumstances,
     make_parser,
@@ -35,7 +36,6 @@ from benchmarks.measuring import (
 )
 from benchmarks.other_predictors import NAMES_AT_ONCE, SYSTEMS
 
-ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("models", "others", "around", "memory")
 NAMES_OF_OTHERS = 5 * NAMES_AT_ONCE  # the first block does not count
 BARS = {"default.pt": 15_000, "small.pt": 30_000}  # names a second on one core

@@ -26,6 +26,7 @@ import yaml
 
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
+    ROOT,
     circumstances,
     make_parser,
     on_cores,
@@ -38,7 +39,6 @@ from benchmarks.measuring import (
 )
 from benchmarks.scaling_on_paper import num_weights_of
 
-ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = ROOT / "models" / "pretrained" / "default.pt"
 CLASSES = ("benign", "phishing", "malware")
 EXCHANGES = 30

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
+    ROOT,
     ProcessFigures,
     circumstances,
     make_parser,
@@ -34,7 +35,6 @@ from benchmarks.measuring import (
 )
 from utils.errors import EXIT_USAGE
 
-ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ("train", "predict", "evaluate", "export")
 IMPORT_TORCH, ONE_NAME = "python -c 'import torch'", "echo NAME | python predict.py"
 USAGE_BAR_S, ONE_NAME_BAR_S, PROMPT_BAR_MS = 0.25, 0.5, 30.0

@@ -23,11 +23,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import circumstances, make_parser, positive, print_circumstances, write_figures
+from benchmarks.measuring import (
+    ROOT,
+    circumstances,
+    make_parser,
+    positive,
+    print_circumstances,
+    write_figures,
+)
 from tests.fuzzing import CHECKPOINT, KINDS, Fuzzer, Violation, damaged_file
 from tests.mutations import FORMATS
 
-ROOT = Path(__file__).resolve().parents[1]
 MAX_CASE_S = 20  # of processor time: whatever takes longer hangs
 
 

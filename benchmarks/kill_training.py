@@ -25,10 +25,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import circumstances, make_parser, positive, print_circumstances, write_figures
+from benchmarks.measuring import (
+    ROOT,
+    circumstances,
+    make_parser,
+    positive,
+    print_circumstances,
+    write_figures,
+)
 from models.checkpoint import Checkpoint, load_checkpoint
 
-ROOT = Path(__file__).resolve().parents[1]
 # Some ten seconds of training, with several checkpoints a second.
 SETTINGS = {
     "data.root": ROOT / "data" / "sample",

@@ -17,7 +17,8 @@ from pathlib import Path
 from utils.files import write_text
 from utils.versions import versions
 
-SHIPPED = Path(__file__).resolve().parents[1] / "models" / "pretrained" / "default.pt"
+ROOT = Path(__file__).resolve().parents[1]  # of the project
+SHIPPED = ROOT / "models" / "pretrained" / "default.pt"
 
 
 def time_repeats(run: Callable[[], object], repeats: int) -> list[float]:

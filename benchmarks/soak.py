@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bench_names import make_names
 from benchmarks.measuring import (
+    ROOT,
     circumstances,
     kilobytes_of_all,
     make_parser,
@@ -29,7 +30,6 @@ from benchmarks.measuring import (
     write_figures,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 MAX_GROWTH = 0.05
 LOOK_EVERY_S = 0.1
 BAD_ROWS = ("192.0.2.1", "no-dot", "a" * 300, "two words.com", "\x1b[31mred.com")

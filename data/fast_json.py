@@ -7,7 +7,9 @@ the first of them; so the keys of each object that is read are compared here.
 """
 
 import logging
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from msgspec import UNSET
 
@@ -63,32 +65,25 @@ class FastParser:
         """
         if text.startswith(_BOM):
             raise RefusedBytesError("a byte-order mark before a value")
-        parsed = self._parsed(text)
-        try:
-            return self._raw(parsed)
-        except RefusedBytesError:
-            self._renew()
-            raise
+        return self._taken(text, self._raw)
 
     def elements(self, array: memoryview) -> list[object]:
         """Return the elements of an array, whose bracket comes first; errors as of `value`."""
-        parsed = self._parsed(array)
-        try:
-            return list(map(self._raw, parsed))
-        except RefusedBytesError:
-            self._renew()
-            raise
+        return self._taken(array, lambda parsed: list(map(self._raw, parsed)))
 
-    def _parsed(self, text: bytes | memoryview) -> object:
+    def _taken(self, text: bytes | memoryview, take: Callable[[Any], Any]) -> Any:
+        """Parse a text and return what `take` takes of it."""
         parser = self._parser if len(text) <= _LONG_BYTES else simdjson.Parser()
         try:
-            return parser.parse(text)
+            parsed = parser.parse(text)
         except _SIMDJSON_ERRORS as error:
             raise RefusedBytesError(str(error)) from error
-
-    def _renew(self) -> None:
-        # An error's traceback keeps what was parsed, and until it is gone, its parser takes nothing else.
-        self._parser = simdjson.Parser()
+        try:
+            return take(parsed)
+        except RefusedBytesError:
+            # The error's traceback keeps what was parsed; until it is gone, its parser takes nothing else.
+            self._parser = simdjson.Parser()
+            raise
 
     def _raw(self, parsed: object) -> object:
         if type(parsed) is not Object:

@@ -12,7 +12,7 @@ from data.byte_source import MAX_RECORD_BYTES
 # Below Python's own limit for text → int (4,300 unless set lower), beyond which ijson's C extension crashes.
 MAX_DIGITS = min(4096, sys.get_int_max_str_digits() or 4096)
 
-INTEGERS = range(-(2**63), 2**64)
+_INTEGERS = range(-(2**63), 2**64)
 _SHOWN_DIGITS = 24
 
 _DIGITS = b"0123456789"
@@ -176,14 +176,14 @@ def check_number(value: object) -> None:
     RefusedBytesError
         It is one.
     """
-    if type(value) is int and value not in INTEGERS:
+    if type(value) is int and value not in _INTEGERS:
         raise _long_integer(str(value))
 
 
 def integer_of(digits: str) -> int:
     """Return the number that some digits in JSON stand for; errors as of `check_number`."""
     # Python's own limit for text → int is near.
-    if len(digits) > _SHOWN_DIGITS or int(digits) not in INTEGERS:
+    if len(digits) > _SHOWN_DIGITS or int(digits) not in _INTEGERS:
         raise _long_integer(digits)
     return int(digits)
 

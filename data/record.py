@@ -95,9 +95,8 @@ class WantedFields:
 
     def __init__(self, column: str | None) -> None:
         self._column = column
-        ways = {key: (key,) for key in (*NAME_KEYS, *DETAIL_KEYS)} | {
-            "sourced_on": ("sourced_on", *DATE_KEYS)
-        }
+        ways = {key: (key,) for key in (*NAME_KEYS, *DETAIL_KEYS)}
+        ways["sourced_on"] += DATE_KEYS
         if column is not None:
             del ways["domain"]
             ways["domain_name"] = (column,)
@@ -111,8 +110,8 @@ class WantedFields:
     def of_object(self, keys: Collection[str]) -> list[Field]:
         """Return those that are read of an object with these keys."""
         # Where the column itself is a key, nobody goes the way to it.
-        goes = not (is_path(self._column) and self._column in keys)
-        fields = self.fields if goes else self.fields[:-1]
+        is_there = is_path(self._column) and self._column in keys
+        fields = self.fields[:-1] if is_there else self.fields
         return [field for field in fields if field.key in keys]
 
     def raw_record(self, values: dict[str, object]) -> RawRecord:

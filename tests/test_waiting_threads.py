@@ -28,7 +28,7 @@ def test_the_users_word_counts(set_by_user, expected, monkeypatch):
 
 
 @pytest.mark.parametrize("script", ["train.py", "predict.py", "evaluate.py"])
-def test_it_is_said_before_pytorch_is_loaded(script):
+def test_it_is_said_before_pytorch_is_loaded(script, tmp_path):
     """PyTorch reads it while it is loaded, and never again."""
     program = f"""
 import os, runpy, sys
@@ -38,7 +38,7 @@ class Watch:
             print(os.environ.get("GOMP_SPINCOUNT"))
             os._exit(0)
 sys.meta_path.insert(0, Watch())
-sys.argv = [{script!r}, *{ARGUMENTS[script]}]
+sys.argv = [{script!r}, *{[*ARGUMENTS[script], str(tmp_path / "output")]}]
 runpy.run_path({script!r}, run_name="__main__")
 """
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
@@ -55,14 +55,14 @@ runpy.run_path({script!r}, run_name="__main__")
 
 CHECKPOINT = "models/pretrained/default.pt"
 ARGUMENTS = {
-    "train.py": ["--config", "config_test.yaml", "--dry-run"],
+    "train.py": ["--config", "config_test.yaml", "--set", "output.directory={}"],
     "predict.py": ["--checkpoint", CHECKPOINT, "--input", "data/sample/unlabelled.json"],
     "evaluate.py": [
         "--checkpoint",
         CHECKPOINT,
+        "--output",
+        "{}",
         "--data",
         "benign=data/sample/unlabelled.json",
-        "--output",
-        "never-written",
     ],
 }
