@@ -38,7 +38,7 @@ class Watch:
             print(os.environ.get("GOMP_SPINCOUNT"))
             os._exit(0)
 sys.meta_path.insert(0, Watch())
-sys.argv = [{script!r}, *{[*ARGUMENTS[script], str(tmp_path / "output")]}]
+sys.argv = [{script!r}, *{[word.format(tmp_path) for word in ARGUMENTS[script]]}]
 runpy.run_path({script!r}, run_name="__main__")
 """
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
