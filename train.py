@@ -22,7 +22,7 @@ from utils.argument_types import ScriptParser
 from utils.config import Config, load_config
 from utils.config_names import setting_names
 from utils.errors import EXIT_DONE, ConfigError, run_script
-from utils.processes import Launch, OneProcess, launched
+from utils.processes import Launch, OneProcess, launched, leave
 from utils.run_folder import RunFolder, interrupted_run, run_of, run_of_job
 from utils.terminal_text import write_result
 
@@ -201,4 +201,4 @@ def dry_run(config: Config, device_name: str, processes: OneProcess) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

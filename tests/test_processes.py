@@ -1,9 +1,13 @@
 """Which of torchrun's processes this is, what a group exchanges, and whose run a restart goes on with."""
 
+import os
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +33,24 @@ def environment(monkeypatch):
             monkeypatch.setenv(name, value)
 
     return set_variables
+
+
+@pytest.mark.parametrize(("place", "shuts_down"), [({}, True), ({"RANK": "1", "WORLD_SIZE": "2"}, False)])
+def test_a_process_among_others_does_not_wait_for_python_to_shut_down(place, shuts_down):
+    program = (
+        "import atexit; from utils.processes import leave\n"
+        "atexit.register(print, 'shuts down'); print('result', flush=True); leave(3)"
+    )
+    alone = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[1],
+        env=alone | place,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3
+    assert done.stdout.split("\n") == ["result", *["shuts down"] * shuts_down, ""]
 
 
 def test_the_place_is_what_torchrun_says(environment):

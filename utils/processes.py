@@ -6,9 +6,10 @@ methods for several, so that nobody else asks how many there are.
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from utils.errors import ConfigError
 
@@ -50,7 +51,7 @@ def launched() -> Launch | None:
     ConfigError
         The environment variables contradict each other.
     """
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+    if not _is_launched():
         return None
     rank, size = _number("RANK"), _number("WORLD_SIZE")
     if rank >= size:
@@ -76,6 +77,21 @@ def _number(name: str, default: int = 0) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise ConfigError(f"the environment variable {name} must be a whole number. Got '{text}'")
     return int(text)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code, once `run_script` has returned.
+
+    Among several processes it ends at once. PyTorch's threads that carried the last word between them may
+    have to let go of it yet, for which they want Python's lock: while Python shuts down, that aborts all.
+    """
+    if _is_launched():
+        os._exit(code)
+    sys.exit(code)
+
+
+def _is_launched() -> bool:
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 class OneProcess:
